@@ -1,0 +1,49 @@
+"""Requests to the engine: price a stack, or plan its redemption.
+
+``RedemptionRequest`` is what a shop sends; the engine turns it into a ``ledger.Plan``.
+"""
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.errors import JsonObject
+from contracts.messages import Request
+
+
+class StackRequest(BaseModel):
+    """The body of ``POST /v1/validations`` and ``/v1/redemptions``, of the right types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redeemables: list[JsonObject]
+    customer: JsonObject | None = None
+    order: JsonObject | None = None
+    metadata: JsonObject = {}
+    session: JsonObject | None = None
+    tracking_id: str | None = None
+    options: JsonObject = {}
+
+
+class ValidateStack(Request):
+    """Answered with the body of ``POST /v1/validations``."""
+
+    TYPE: ClassVar[str] = "engine.validate-stack.v1"
+    validation_id: str
+    stack: StackRequest
+    now: datetime
+    api_key_id: str | None = None
+
+
+class PlanRedemption(Request):
+    """Plan the redemption and pass the plan on to the ledger, which answers the caller."""
+
+    TYPE: ClassVar[str] = "engine.plan-redemption.v1"
+    stack: StackRequest
+    now: datetime
+    api_key_id: str | None = None
+    attempt: int = 1
+    """Counts how often the ledger handed the plan back."""
+    available: dict[str, int] = {}
+    """Accounts the ledger found different from the plan, with what is left in them."""

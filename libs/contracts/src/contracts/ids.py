@@ -1,0 +1,56 @@
+"""Identifiers: their prefixes, and those that follow from a name.
+
+An id that is derived lets any service address a thing without asking its owner. Random ids are
+drawn by ``runtime.ids``; the domain gets them as data.
+"""
+
+import hashlib
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_LENGTH = 24
+
+
+def derived_id(prefix: str, project_id: str, *names: str) -> str:
+    """Return the id that the names always have in this project: 24 base62 digits of a SHA-256."""
+    text = "\x1f".join((prefix, project_id, *names))
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+    return f"{prefix}_{base62(number)}"
+
+
+def base62(number: int) -> str:
+    """Return the lowest 24 base62 digits of ``number``."""
+    digits = []
+    for _ in range(ID_LENGTH):
+        number, digit = divmod(number, 62)
+        digits.append(BASE62[digit])
+    return "".join(digits)
+
+
+def customer_id(project_id: str, source_id: str) -> str:
+    """Return the id of the customer that upstream calls ``source_id``."""
+    return derived_id("cust", project_id, source_id)
+
+
+def order_id(project_id: str, source_id: str) -> str:
+    """Return the id of the order that upstream calls ``source_id``."""
+    return derived_id("ord", project_id, source_id)
+
+
+def product_id(project_id: str, source_id: str) -> str:
+    """Return the id of the product that upstream calls ``source_id``."""
+    return derived_id("prod", project_id, source_id)
+
+
+def sku_id(project_id: str, source_id: str) -> str:
+    """Return the id of the SKU that upstream calls ``source_id``."""
+    return derived_id("sku", project_id, source_id)
+
+
+def voucher_id(project_id: str, code: str) -> str:
+    """Return the id of the voucher with this code."""
+    return derived_id("v", project_id, code)
+
+
+def tracking_id(project_id: str, source_id: str) -> str:
+    """Return the opaque tracking id that stands for a customer's ``source_id``."""
+    return derived_id("track", project_id, source_id)
