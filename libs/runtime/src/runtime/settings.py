@@ -1,0 +1,47 @@
+"""Settings that all services share, read from the environment."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One attribute per environment variable; a service adds its own in a subclass."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str = "postgresql://tessera:tessera@127.0.0.1:5432/tessera"
+    """Administrator's DSN; each service connects as a role of its own, derived from it."""
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    tessera_role_password: SecretStr = SecretStr("tessera-development")
+    """Every role's password is an HMAC of this and the role's name."""
+    tessera_pepper: SecretStr = SecretStr("tessera-development-pepper")
+    """Key of the hashes under which API keys are stored."""
+    tessera_secret_key: SecretStr = SecretStr("dGVzc2VyYS1kZXZlbG9wbWVudC1zZWNyZXQta2V5ISE=")
+    """32 bytes in base64; encrypts webhook secrets."""
+    tessera_instance: int = 0
+    """Number of this process among those of its service."""
+    health_port: int = 0
+    """Port of health and metrics; 0 takes a free one."""
+    health_host: str = "127.0.0.1"
+    http_port: int = 0
+    """Port of the gateway's API."""
+    http_host: str = "127.0.0.1"
+    log_format: str = "pretty"
+    log_level: str = "info"
+    topic_prefix: str = ""
+    """Put before every topic's name, so that tests can share a broker."""
+    event_partitions: int = Field(default=4, ge=1, le=256)
+    """Partitions of every topic. Part of the stored positions: changing it needs ``make republish``."""
+    replication_factor: int = 1
+    batch_records_max: int = 500
+    """Records handled in one transaction."""
+    pool_size_max: int = 8
+    """Connections of one process to Postgres."""
+    retry_attempts_max: int = 5
+    """How often a message that breaks its handler is tried before it becomes a dead letter."""
+    retry_delay_s: float = 0.05
+    """First delay of those retries; doubled each time."""
+    projection_wait_s: float = 2.0
+    """How long a reader waits for its own writes."""
+    idempotency_hours: int = 48
+    """How long replies are kept (the promise is 24)."""
