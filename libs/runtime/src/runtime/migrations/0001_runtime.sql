@@ -45,12 +45,15 @@ CREATE TABLE idempotency_records (
 CREATE INDEX idempotency_records_age ON idempotency_records (created_at);
 
 -- position: of the last event applied, on topics of events; it outlives the topic itself.
+-- previous_*: what stood there before the last advance, so that one UPDATE both advances and tells.
 CREATE TABLE consumer_offsets (
     consumer     text    NOT NULL,
     topic        text    NOT NULL,
     partition    integer NOT NULL,
     next_offset  bigint  NOT NULL,
+    previous_offset   bigint NOT NULL DEFAULT 0,
     position     bigint  NOT NULL DEFAULT 0,
+    previous_position bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (consumer, topic, partition)
 );
 

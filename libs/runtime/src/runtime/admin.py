@@ -1,0 +1,310 @@
+"""``python -m runtime.admin setup | republish | rebuild | replay-dead-letters [service …]``.
+
+What an operator does to the running system, with the administrator's connection.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from contracts import topics
+
+from runtime import migrate
+from runtime.bus import KafkaBus
+from runtime.consumer import ProjectionConsumer
+from runtime.database import Connection, connect, open_pool
+from runtime.inbox import Consumer, Record
+from runtime.read_model import Table
+from runtime.relay import Relay
+from runtime.rpc import REPLY_PARTITIONS
+from runtime.service import Service
+from runtime.settings import Settings
+
+DAY_MS = 86_400_000
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def build_service(name: str, settings: Settings) -> Service:
+    """Return the service as its own ``app.build`` wires it."""
+    module: Any = importlib.import_module(f"{name}.app")
+    service: Service = module.build(service_settings(name, settings))
+    return service
+
+
+def service_settings(name: str, settings: Settings) -> Settings:
+    """Return the settings class of the service, with the values of ``settings``."""
+    if importlib.util.find_spec(f"{name}.settings") is None:
+        return settings
+    module: Any = importlib.import_module(f"{name}.settings")
+    own: type[Settings] = getattr(module, "Settings", Settings)
+    return own(**settings.model_dump())
+
+
+async def setup(settings: Settings, services: list[str]) -> None:
+    """Create roles, schemas, tables and topics; harmless when they are there."""
+    administrator = await asyncpg.connect(settings.database_url)
+    try:
+        for name in services:
+            await migrate.create_role_and_schema(administrator, settings, name)
+    finally:
+        await administrator.close()
+    for name in services:
+        ran = await migrate_service(build_service(name, settings))
+        _say(f"schema {name}: {', '.join(ran) or 'up to date'}")
+    created = await create_topics(settings, list(topics.ALL))
+    _say(f"topics: {created} created, {len(topics.ALL) - created} there already")
+
+
+async def migrate_service(service: Service) -> list[str]:
+    """Run the runtime's migrations and the service's own."""
+    connection = await connect(service.settings, service.name)
+    try:
+        own = [service.migrations] if service.migrations is not None else []
+        return await migrate.migrate(connection, [migrate.RUNTIME_MIGRATIONS, *own])
+    finally:
+        await connection.close()
+
+
+async def create_topics(settings: Settings, names: list[str]) -> int:
+    """Create the topics that are missing; returns how many."""
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await client.start()
+    try:
+        present = set(await client.list_topics())
+        missing = [name for name in names if settings.topic_prefix + name not in present]
+        if not missing:
+            return 0
+        answer = await client.create_topics([_new_topic(settings, name) for name in missing])
+        for name, code, *_ in answer.topic_errors:
+            if code not in {0, TopicAlreadyExistsError.errno}:
+                message = f"topic {name} could not be created (error {code})"
+                raise RuntimeError(message)
+        return len(missing)
+    finally:
+        await client.close()
+
+
+def _new_topic(settings: Settings, name: str) -> NewTopic:
+    is_log = name.endswith(".events")
+    is_reply = name == topics.GATEWAY_REPLIES
+    retention_ms = -1 if is_log else DAY_MS if is_reply else 7 * DAY_MS
+    return NewTopic(
+        settings.topic_prefix + name,
+        REPLY_PARTITIONS if is_reply else settings.event_partitions,
+        settings.replication_factor,
+        topic_configs={
+            "retention.ms": str(retention_ms),
+            "max.message.bytes": str(8 * 1024 * 1024),
+        },
+    )
+
+
+async def republish(settings: Settings, services: list[str]) -> None:
+    """Empty the services' topics and publish their logs again.
+
+    Consumers go on where they were: they know the position of the last event they applied.
+    """
+    logs = [name for name in services if name != "engine"]
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await client.start()
+    try:
+        await _recreate(client, settings, [topics.events(name) for name in logs])
+    finally:
+        await client.close()
+    for reader in topics.SERVICES:
+        connection = await connect(settings, reader)
+        await connection.execute(
+            "UPDATE consumer_offsets SET next_offset = 0 WHERE topic = ANY($1)",
+            [topics.events(name) for name in logs],
+        )
+        await connection.close()
+    bus = KafkaBus(settings)
+    await bus.start()
+    for name in logs:
+        _say(f"{name}: {await _publish_log(settings, name, bus)} events published again")
+    await bus.stop()
+
+
+async def _recreate(client: Any, settings: Settings, names: list[str]) -> None:
+    await client.delete_topics([settings.topic_prefix + name for name in names])
+    for _ in range(100):
+        answer = await client.create_topics([_new_topic(settings, name) for name in names])
+        if all(code in {0, TopicAlreadyExistsError.errno} for _, code, *_ in answer.topic_errors):
+            metadata = await client.describe_topics([settings.topic_prefix + n for n in names])
+            if all(topic["error_code"] == 0 for topic in metadata):
+                return
+        await asyncio.sleep(0.2)
+    raise RuntimeError(str(UnknownTopicOrPartitionError))
+
+
+async def _publish_log(settings: Settings, name: str, bus: KafkaBus) -> int:
+    connection = await connect(settings, name)
+    relay = Relay(settings, name, bus)
+    end = await connection.fetchval("SELECT coalesce(max(position), 0) FROM events")
+    kept = await connection.fetchval("SELECT position FROM relay_cursor")
+    cursor = 0
+    while cursor < end:
+        cursor = await relay.publish_next(connection, cursor)
+    await connection.execute("UPDATE relay_cursor SET position = GREATEST($1, $2)", kept, end)
+    count: int = await connection.fetchval("SELECT count(*) FROM events")
+    await connection.close()
+    return count
+
+
+async def rebuild(settings: Settings, services: list[str]) -> bool:
+    """Drop the read models and let the running services fold the logs again.
+
+    Returns whether every table is byte for byte what it was.
+    """
+    is_equal = True
+    for name in services:
+        service = build_service(name, settings)
+        for consumer in service.consumers:
+            if isinstance(consumer, ProjectionConsumer):
+                is_equal &= await _rebuild_one(settings, name, consumer)
+    return is_equal
+
+
+async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsumer) -> bool:
+    connection = await connect(settings, name)
+    tables = list(consumer.projection.tables.values())
+    before = {table.name: await digest(connection, table) for table in tables}
+    targets = await connection.fetch(
+        "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer.name
+    )
+    async with connection.transaction():
+        await connection.execute(
+            "UPDATE consumer_offsets SET next_offset = 0, position = 0 WHERE consumer = $1",
+            consumer.name,
+        )
+        for table in tables:
+            await connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own name
+    await _until_reached(connection, consumer.name, targets)
+    is_equal = True
+    for table in tables:
+        after = await digest(connection, table)
+        is_same = after == before[table.name]
+        is_equal &= is_same
+        _say(
+            f"{name}.{table.name}: {after[0]} rows, sha256 {after[1][:16]}"
+            + (" (equal)" if is_same else f" DIFFERS from {before[table.name]}")
+        )
+    await connection.close()
+    return is_equal
+
+
+async def _until_reached(connection: Connection, consumer: str, targets: Any) -> None:
+    for _ in range(6000):
+        rows = await connection.fetch(
+            "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer
+        )
+        now = {(row["topic"], row["partition"]): row["position"] for row in rows}
+        if all(now[row["topic"], row["partition"]] >= row["position"] for row in targets):
+            return
+        await asyncio.sleep(0.1)
+    message = f"{consumer} did not come back in ten minutes"
+    raise RuntimeError(message)
+
+
+async def digest(connection: Connection, table: Table) -> tuple[int, str]:
+    """Return the number of rows and the SHA-256 of all of them in key order."""
+    result = hashlib.sha256()
+    count = 0
+    columns = ", ".join(table.all_columns)
+    sql = f"SELECT row({columns})::text AS text FROM {table.name} ORDER BY {', '.join(table.key)}"  # noqa: S608
+    async with connection.transaction():
+        async for record in connection.cursor(sql):
+            result.update(record["text"].encode())
+            count += 1
+    return count, result.hexdigest()
+
+
+async def replay_dead_letters(settings: Settings, services: list[str]) -> int:
+    """Handle dead letters again, in order; returns how many are left."""
+    left = 0
+    for name in services:
+        service = build_service(name, settings)
+        service.pool = await open_pool(settings, name)
+        consumers = {one.name: one for one in service.consumers if isinstance(one, Consumer)}
+        async with service.pool.acquire() as connection:
+            handled = await _replay_all(connection, consumers)
+            remaining = await connection.fetchval("SELECT count(*) FROM dead_letters")
+        _say(f"{name}: {handled} dead letters handled, {remaining} left")
+        left += remaining
+        await service.pool.close()
+    return left
+
+
+async def _replay_all(connection: Connection, consumers: dict[str, Consumer]) -> int:
+    """Replay until a round handles nothing: events go on arriving behind a held stream."""
+    handled = 0
+    while True:
+        rows = await connection.fetch("SELECT * FROM dead_letters ORDER BY id LIMIT 10000")
+        stuck: set[tuple[str, str, str]] = set()
+        before = handled
+        for row in rows:
+            consumer = consumers.get(row["consumer"])
+            stream = (row["consumer"], row["project_id"], row["stream_id"])
+            if consumer is None or (consumer.reads_events and stream in stuck):
+                continue
+            if await _replay_one(connection, consumer, row):
+                handled += 1
+            else:
+                stuck.add(stream)
+        if handled == before:
+            return handled
+
+
+async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.Record) -> bool:
+    record = Record(
+        row["topic"],
+        row["partition"],
+        row["record_offset"],
+        row["key"],
+        row["value"],
+        tuple((name, value.encode("latin-1")) for name, value in row["headers"]),
+    )
+    try:
+        async with connection.transaction():
+            await connection.execute("DELETE FROM dead_letters WHERE id = $1", row["id"])
+            await consumer.replay(connection, record)
+    except Exception as error:  # noqa: BLE001 - told to the operator; the letter stays
+        _say(f"  {row['topic']}/{row['partition']}/{row['record_offset']}: {error!r}")
+        return False
+    return True
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m runtime.admin", description=__doc__)
+    parser.add_argument("action", choices=["setup", "republish", "rebuild", "replay-dead-letters"])
+    parser.add_argument("services", nargs="*", help="default: all")
+    arguments = parser.parse_args()
+    settings = Settings()
+    chosen = arguments.services or list(topics.SERVICES)
+    unknown = set(chosen) - set(topics.SERVICES)
+    if unknown:
+        parser.error(f"no such service: {', '.join(sorted(unknown))}")
+    if arguments.action == "setup":
+        asyncio.run(setup(settings, chosen))
+    elif arguments.action == "republish":
+        asyncio.run(republish(settings, chosen))
+    elif arguments.action == "rebuild":
+        sys.exit(0 if asyncio.run(rebuild(settings, chosen)) else 1)
+    else:
+        sys.exit(1 if asyncio.run(replay_dead_letters(settings, chosen)) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""An aggregate: the name of its streams, the type of its state, and how events change it."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from contracts.messages import Event
+from pydantic import BaseModel
+
+S = TypeVar("S", bound=BaseModel)
+
+AGGREGATES: dict[tuple[str, str], "Aggregate[Any]"] = {}
+"""All that were imported, by (service, name): the audit folds their streams again."""
+
+
+class Aggregate(Generic[S]):
+    """Stream ``<name>-<id>``; ``evolve(state or None, event)`` returns the next state."""
+
+    def __init__(
+        self, name: str, state_type: type[S], evolve: Callable[[S | None, Any], S]
+    ) -> None:
+        self.name = name
+        self.state_type = state_type
+        self.evolve: Callable[[S | None, Event], S] = evolve
+        AGGREGATES[evolve.__module__.partition(".")[0], name] = self
+
+    def stream(self, aggregate_id: str) -> str:
+        """Return the stream's id."""
+        return f"{self.name}-{aggregate_id}"

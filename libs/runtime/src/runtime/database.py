@@ -1,0 +1,85 @@
+"""Connections to Postgres: a role and a schema per service, and what asyncpg must know of JSON."""
+
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import orjson
+
+from runtime import secrets
+from runtime.settings import Settings
+
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+INFRASTRUCTURE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""Postgres is away, starting or out of room: whatever was tried may be tried again as it is."""
+
+CONTENTION_ERRORS = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+"""Somebody else was faster: trying again sees what they wrote."""
+
+
+def role_name(service: str) -> str:
+    """Return the database role of a service."""
+    return f"tessera_{service}"
+
+
+def service_dsn(settings: Settings, service: str) -> str:
+    """Return the address of the database with the service's own role and password."""
+    parts = urlsplit(settings.database_url)
+    role = role_name(service)
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{role}:{quote(secrets.role_password(settings, role))}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{host}"))
+
+
+async def open_pool(settings: Settings, service: str) -> Pool:
+    """Open the service's pool; its ``search_path`` is the service's schema and nothing else."""
+    return await asyncpg.create_pool(
+        service_dsn(settings, service),
+        min_size=1,
+        max_size=settings.pool_size_max,
+        init=prepare_connection,
+        server_settings=_server_settings(service),
+    )
+
+
+async def connect(settings: Settings, service: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open one connection outside the pool, for locks that last as long as it does."""
+    connection = await asyncpg.connect(
+        service_dsn(settings, service), server_settings=_server_settings(service)
+    )
+    await prepare_connection(connection)
+    return connection
+
+
+def _server_settings(service: str) -> dict[str, str]:
+    return {"search_path": service, "application_name": f"tessera-{service}", "jit": "off"}
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """Set the codecs: ``jsonb`` is Python objects, ``json`` is exact text."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
+    )
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=str, decoder=str, format="text"
+    )
+
+
+def _encode_json(value: Any) -> str:
+    return orjson.dumps(value).decode()

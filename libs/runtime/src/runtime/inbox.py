@@ -1,0 +1,539 @@
+"""What all consumers share: offsets in Postgres, retries, dead letters, streams held back.
+
+One fetched batch is one transaction. Postgres holds the offsets, beside what the records produced;
+Kafka's own are a hint for tools. A handler's fault is retried alone a bounded number of times and
+then kept as a dead letter; a fault of the infrastructure is retried until it has gone.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from contracts.errors import DomainError
+from contracts.messages import Envelope
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from runtime import clock, limits, metrics
+from runtime.bus import Bus, Outgoing
+from runtime.crash_points import crash_point
+from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool
+from runtime.positions import Positions
+from runtime.settings import Settings
+
+logger = structlog.get_logger()
+Place = tuple[str, int]
+"""A partition: topic (without prefix) and number."""
+
+
+class Record(NamedTuple):
+    """A record of Kafka, its topic without the prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Read(NamedTuple):
+    """A record with its envelope; ``reason`` says why it has none."""
+
+    record: Record
+    envelope: Envelope | None
+    reason: str = ""
+
+
+class Item(NamedTuple):
+    """A record that the consumer understands."""
+
+    record: Record
+    envelope: Envelope
+    message: Any
+
+
+class Unreadable(Exception):  # noqa: N818 - it states a fact
+    """The record is no message of this topic; it becomes a dead letter at once."""
+
+
+class _Gap(Exception):  # noqa: N818
+    """Records between the stored offset and the first one fetched were never handled."""
+
+
+class TryAgain(Exception):  # noqa: N818
+    """The same batch succeeds when it is taken again."""
+
+
+@dataclass
+class Outcome:
+    """What is left to do after the commit."""
+
+    sends: list[Outgoing] = field(default_factory=list)
+    has_events: bool = False
+
+
+class Host(Protocol):
+    """What a consumer needs of its service."""
+
+    name: str
+    settings: Settings
+    pool: Pool
+    bus: Bus
+    positions: Positions
+
+    def wake_relay(self) -> None:
+        """Tell the relay that events were committed."""
+
+
+class Consumer:
+    """Base of all consumers; a subclass says what a record means and what a batch does."""
+
+    reads_events: ClassVar[bool] = False
+    """Its topics carry logs: positions are tracked, repeated events dropped, streams held back."""
+
+    def __init__(self, name: str, topics: Iterable[str]) -> None:
+        self.name = name
+        self.topics = sorted(topics)
+        self._host: Host | None = None
+        self._kafka: Any = None
+        self._done: dict[Place, int] = {}
+        self._accepted_gaps: dict[Place, int] = {}
+
+    def bind(self, host: Host) -> None:
+        """Attach to the service that runs it."""
+        self._host = host
+
+    @property
+    def host(self) -> Host:
+        """The service."""
+        assert self._host is not None, "the consumer is not bound to a service"
+        return self._host
+
+    def parse(self, envelope: Envelope, record: Record) -> Any:
+        """Return the message, or None if it does not concern this consumer."""
+        raise NotImplementedError
+
+    def read(self, record: Record) -> Read:
+        """Read the record's envelope."""
+        try:
+            return Read(record, Envelope.from_headers(record.headers))
+        except (ValueError, UnicodeDecodeError) as error:
+            return Read(record, None, str(error))
+
+    async def apply(
+        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
+    ) -> Outcome:
+        """Handle the batch inside the transaction. ``is_alone``: a single record, taken by itself."""
+        raise NotImplementedError
+
+    def refuse(self, read: Read, reason: str) -> list[Outgoing]:
+        """Return what to tell whoever sent a record that became a dead letter."""
+        del read, reason
+        return []
+
+    # -- taking batches -------------------------------------------------------------------------
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Handle the records; returns when they are committed, refused, or left to be fetched again."""
+        conflicts = 0
+        faults = 0
+        while True:
+            try:
+                await self._once(records, is_alone=len(records) == 1)
+            except ValueError as error:
+                # Also what asyncpg raises, as an InterfaceError, for an argument of the wrong type.
+                logger.warning("batch_failed", consumer=self.name, error=repr(error))
+                break
+            except INFRASTRUCTURE_ERRORS as error:
+                faults += 1
+                await self._pause(faults, "infrastructure", error)
+            except TryAgain:
+                continue
+            except CONTENTION_ERRORS as error:
+                conflicts += 1
+                if conflicts > limits.CONTENTION_RETRIES_MAX:
+                    break
+                await self._pause(conflicts, "contention", error)
+            except _Gap as gap:
+                logger.warning("offset_gap", consumer=self.name, gap=str(gap))
+                await self.seek_to_stored({(r.topic, r.partition) for r in records})
+                return
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises is isolated below
+                logger.warning("batch_failed", consumer=self.name, error=repr(error))
+                break
+            else:
+                return
+        for record in records:
+            await self._take_alone(record)
+
+    async def _take_alone(self, record: Record) -> None:
+        attempts = 0
+        faults = 0
+        while True:
+            try:
+                await self._once([record], is_alone=True)
+            except _Gap:
+                await self.seek_to_stored({(record.topic, record.partition)})
+                return
+            except TryAgain:
+                continue
+            except Exception as error:
+                if isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError):
+                    faults += 1
+                    await self._pause(faults, "infrastructure", error)
+                    continue
+                attempts += 1
+                given_up = attempts >= self.host.settings.retry_attempts_max
+                if given_up or isinstance(error, DomainError):
+                    logger.exception("message_given_up", consumer=self.name, topic=record.topic)
+                    await self._give_up(record, repr(error))
+                    return
+                await self._pause(attempts, "handler", error)
+            else:
+                return
+
+    async def _give_up(self, record: Record, reason: str) -> None:
+        faults = 0
+        while True:
+            try:
+                await self._once([record], is_alone=True, dead_because=reason)
+            except INFRASTRUCTURE_ERRORS as error:
+                faults += 1
+                await self._pause(faults, "infrastructure", error)
+            else:
+                return
+
+    async def _pause(self, attempt: int, reason: str, error: BaseException) -> None:
+        metrics.RETRIES.labels(self.name, reason).inc()
+        logger.info("batch_retried", consumer=self.name, reason=reason, error=repr(error))
+        delay = self.host.settings.retry_delay_s * 2 ** min(attempt - 1, 10)
+        await asyncio.sleep(min(delay, limits.RETRY_DELAY_S_MAX))
+
+    async def _once(
+        self, records: Sequence[Record], *, is_alone: bool, dead_because: str | None = None
+    ) -> None:
+        started = time.perf_counter()
+        reads = [self.read(record) for record in records]
+        crash_point("before_tx")
+        async with self.host.pool.acquire() as connection:
+            async with connection.transaction():
+                fresh, places = await self._advance(connection, reads)
+                outcome = await self._process(connection, fresh, is_alone, dead_because)
+                crash_point("before_commit")
+            crash_point("after_commit")
+        self._done.update({place: at.next_offset for place, at in places.items()})
+        if self.reads_events:
+            self.host.positions.applied(
+                {
+                    (topic.partition(".")[0], part): at.position
+                    for (topic, part), at in places.items()
+                }
+            )
+        if outcome.has_events:
+            self.host.wake_relay()
+        if outcome.sends:
+            crash_point("before_reply")
+            await self.host.bus.send(outcome.sends)
+        metrics.BATCH_SIZE.labels(self.name).observe(len(records))
+        metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - started)
+
+    async def replay(self, connection: Connection, record: Record) -> Outcome:
+        """Handle a dead letter again, inside the caller's transaction, whatever the offsets say."""
+        read = self.read(record)
+        if read.envelope is None:
+            raise Unreadable(read.reason)
+        message = self.parse(read.envelope, record)
+        if message is None:
+            return Outcome()
+        return await self.apply(connection, [Item(record, read.envelope, message)], is_alone=True)
+
+    async def _process(
+        self,
+        connection: Connection,
+        reads: Sequence[Read],
+        is_alone: bool,
+        dead_because: str | None,
+    ) -> Outcome:
+        items, dead = await self._sort_out(connection, reads, dead_because)
+        outcome = Outcome()
+        if items:
+            outcome = await self.apply(connection, items, is_alone=is_alone)
+        if dead:
+            await self._store_dead(connection, dead)
+            for read, status, reason in dead:
+                if status == "failed":
+                    outcome.sends.extend(self.refuse(read, reason))
+        return outcome
+
+    async def _sort_out(
+        self, connection: Connection, reads: Sequence[Read], dead_because: str | None
+    ) -> tuple[list[Item], list[tuple[Read, str, str]]]:
+        held = await self._held_streams(connection) if self.reads_events and reads else set()
+        items: list[Item] = []
+        dead: list[tuple[Read, str, str]] = []
+        for read in reads:
+            stream = _stream_of(read)
+            if stream in held:
+                dead.append((read, "held", "an earlier event of this stream could not be handled"))
+                continue
+            reason = dead_because or read.reason
+            if not reason and read.envelope is not None:
+                try:
+                    message = self.parse(read.envelope, read.record)
+                except Unreadable as error:
+                    reason = str(error)
+                else:
+                    if message is not None:
+                        items.append(Item(read.record, read.envelope, message))
+            if reason:
+                dead.append((read, "failed", reason))
+                if self.reads_events:
+                    held.add(stream)
+        return items, dead
+
+    async def _held_streams(self, connection: Connection) -> set[tuple[str, str]]:
+        rows = await connection.fetch(
+            "SELECT DISTINCT project_id, stream_id FROM dead_letters WHERE consumer = $1 LIMIT $2",
+            self.name,
+            limits.HELD_STREAMS_MAX + 1,
+        )
+        assert len(rows) <= limits.HELD_STREAMS_MAX, "too many streams are held back"
+        return {(row["project_id"], row["stream_id"]) for row in rows}
+
+    async def _store_dead(
+        self, connection: Connection, dead: Sequence[tuple[Read, str, str]]
+    ) -> None:
+        now = clock.now()
+        for read, status, reason in dead:
+            record = read.record
+            project_id, stream_id = _stream_of(read)
+            metrics.DEAD_LETTERS.labels(self.name, status).inc()
+            logger.error(
+                "dead_letter",
+                consumer=self.name,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                status=status,
+                reason=reason,
+            )
+            await connection.execute(
+                """
+                INSERT INTO dead_letters (project_id, consumer, topic, partition, record_offset,
+                                          stream_id, status, reason, key, headers, value, stored_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                """,
+                project_id,
+                self.name,
+                record.topic,
+                record.partition,
+                record.offset,
+                stream_id,
+                status,
+                reason.replace("\x00", "\ufffd")[:2000],
+                record.key,
+                [
+                    [name, value.decode("latin-1").replace("\x00", "\ufffd")]
+                    for name, value in record.headers
+                ],
+                record.value,
+                now,
+            )
+
+    # -- offsets --------------------------------------------------------------------------------
+
+    async def _advance(
+        self, connection: Connection, reads: Sequence[Read]
+    ) -> tuple[list[Read], dict[Place, "_Advanced"]]:
+        """Move the stored offsets past the batch; returns what was not handled before."""
+        places: dict[Place, _Advanced] = {}
+        for read in reads:
+            place = (read.record.topic, read.record.partition)
+            known = places.get(place)
+            position = read.envelope.position if read.envelope else 0
+            places[place] = _Advanced(
+                known.first_offset if known else read.record.offset,
+                read.record.offset + 1,
+                max(known.position if known else 0, position),
+            )
+        rows = await connection.fetch(
+            """
+            UPDATE consumer_offsets o
+            SET next_offset = GREATEST(o.next_offset, g.next_offset), previous_offset = o.next_offset,
+                position = GREATEST(o.position, g.position), previous_position = o.position
+            FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+                 AS g(topic, partition, next_offset, position)
+            WHERE o.consumer = $1 AND o.topic = g.topic AND o.partition = g.partition
+            RETURNING o.topic, o.partition, o.previous_offset, o.previous_position
+            """,
+            self.name,
+            [place[0] for place in places],
+            [place[1] for place in places],
+            [at.next_offset for at in places.values()],
+            [at.position for at in places.values()],
+        )
+        stored = {(row["topic"], row["partition"]): row for row in rows}
+        if len(stored) < len(places):
+            async with self.host.pool.acquire() as other:
+                await self._ensure_offsets(other, set(places))
+            raise TryAgain
+        self._check_gaps(places, stored)
+        return [read for read in reads if self._is_fresh(read, stored)], places
+
+    def _check_gaps(self, places: dict[Place, "_Advanced"], stored: dict[Place, Any]) -> None:
+        for place, at in places.items():
+            expected = stored[place]["previous_offset"]
+            if at.first_offset > expected and self._accepted_gaps.get(place) != at.first_offset:
+                # The second time the broker has nothing in between: retention has removed it.
+                self._accepted_gaps[place] = at.first_offset
+                message = f"{place}: stored {expected}, fetched {at.first_offset}"
+                raise _Gap(message)
+
+    def _is_fresh(self, read: Read, stored: dict[Place, Any]) -> bool:
+        row = stored[read.record.topic, read.record.partition]
+        if self.reads_events and read.envelope is not None and read.envelope.position:
+            return bool(read.envelope.position > row["previous_position"])
+        return bool(read.record.offset >= row["previous_offset"])
+
+    async def _ensure_offsets(self, connection: Connection, places: set[Place]) -> dict[Place, Any]:
+        """Return the stored offsets of the partitions; starts those that are new at zero."""
+        ordered = sorted(places)
+        names = [place[0] for place in ordered]
+        numbers = [place[1] for place in ordered]
+        await connection.execute(
+            """
+            INSERT INTO consumer_offsets (consumer, topic, partition, next_offset)
+            SELECT $1, topic, partition, 0 FROM unnest($2::text[], $3::int[]) AS g(topic, partition)
+            ON CONFLICT DO NOTHING
+            """,
+            self.name,
+            names,
+            numbers,
+        )
+        rows = await connection.fetch(
+            """
+            SELECT o.topic, o.partition, o.next_offset, o.position
+            FROM unnest($2::text[], $3::int[]) AS g(topic, partition)
+            JOIN consumer_offsets o ON o.consumer = $1 AND o.topic = g.topic AND o.partition = g.partition
+            """,
+            self.name,
+            names,
+            numbers,
+        )
+        return {(row["topic"], row["partition"]): row for row in rows}
+
+    async def seek_to_stored(self, places: set[Place]) -> None:
+        """Fetch from the stored offsets; called on assignment, after a gap and after a rebuild."""
+        async with self.host.pool.acquire() as connection:
+            stored = await self._ensure_offsets(connection, places)
+        positions = {}
+        for (topic, number), row in stored.items():
+            self._done[topic, number] = row["next_offset"]
+            positions[topic.partition(".")[0], number] = row["position"]
+            if self._kafka is not None:
+                partition = TopicPartition(self.host.settings.topic_prefix + topic, number)
+                with contextlib.suppress(KafkaError):  # taken away meanwhile: its new owner seeks
+                    self._kafka.seek(partition, row["next_offset"])
+        if self.reads_events:
+            self.host.positions.owned(positions)
+
+    # -- Kafka ----------------------------------------------------------------------------------
+
+    def subscribe(self, broker: KafkaBroker) -> None:
+        """Register with FastStream; the broker starts and stops the fetching."""
+        settings = self.host.settings
+        prefix = settings.topic_prefix
+        subscriber = broker.subscriber(
+            *(prefix + topic for topic in self.topics),
+            group_id=f"{prefix}{self.host.name}.{self.name}",
+            batch=True,
+            max_records=settings.batch_records_max,
+            batch_timeout_ms=settings.batch_timeout_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+            decoder=_raw_records,
+            no_reply=True,
+            listener=_Assignment(self, prefix),
+            max_partition_fetch_bytes=limits.RECORD_BYTES_MAX,
+        )
+        self._subscriber = subscriber
+
+        async def handle(records: Any) -> None:
+            await self.take([_record(raw, prefix) for raw in records])
+
+        subscriber(handle)
+
+    async def on_assigned(self, places: set[Place]) -> None:
+        """Start fetching at the stored offsets. A fault here is mended by the offsets' own check."""
+        self._kafka = self._subscriber.consumer
+        await self.seek_to_stored(places)
+
+    def on_revoked(self, places: set[Place]) -> None:
+        """Forget partitions that another process may now own."""
+        for place in places:
+            self._done.pop(place, None)
+        if self.reads_events:
+            self.host.positions.lost({(topic.partition(".")[0], part) for topic, part in places})
+
+    async def look_after_offsets(self) -> None:
+        """Once: notice that a rebuild has set the offsets back, and hint Kafka at where we are."""
+        if self._kafka is None or not self._done:
+            return
+        done = dict(self._done)
+        async with self.host.pool.acquire() as connection:
+            stored = await self._ensure_offsets(connection, set(done))
+        set_back = {place for place, row in stored.items() if row["next_offset"] < done[place]}
+        if set_back:
+            logger.info("offsets_set_back", consumer=self.name, partitions=len(set_back))
+            await self.seek_to_stored(set_back)
+            return
+        prefix = self.host.settings.topic_prefix
+        hints = {TopicPartition(prefix + topic, part): at for (topic, part), at in done.items()}
+        with contextlib.suppress(KafkaError, ValueError):
+            await self._kafka.commit(hints)
+
+
+class _Advanced(NamedTuple):
+    first_offset: int
+    next_offset: int
+    position: int
+
+
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, consumer: Consumer, prefix: str) -> None:
+        self._consumer = consumer
+        self._prefix = prefix
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._consumer.on_revoked(self._places(revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._consumer.on_assigned(self._places(assigned))
+
+    def _places(self, partitions: set[TopicPartition]) -> set[Place]:
+        return {(p.topic.removeprefix(self._prefix), p.partition) for p in partitions}
+
+
+async def _raw_records(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+def _record(raw: Any, prefix: str) -> Record:
+    return Record(
+        raw.topic.removeprefix(prefix), raw.partition, raw.offset, raw.key, raw.value, raw.headers
+    )
+
+
+def _stream_of(read: Read) -> tuple[str, str]:
+    if read.envelope is not None:
+        return read.envelope.project_id, read.envelope.stream
+    key = (read.record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return "", key

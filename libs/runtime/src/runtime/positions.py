@@ -1,0 +1,80 @@
+"""Waiting until this service's read models have applied what somebody wrote."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from contracts.errors import Unavailable
+from contracts.messages import Position
+
+Key = tuple[str, int]
+"""A partition of a service's log."""
+ReadStored = Callable[[Iterable[Key]], Awaitable[Mapping[Key, int]]]
+
+POLL_S = 0.01
+
+
+class Positions:
+    """How far the projection is. What other processes apply is read from their common database."""
+
+    def __init__(self) -> None:
+        self._applied: dict[Key, int] = {}
+        self._waiting: set[asyncio.Event] = set()
+        self.read_stored: ReadStored | None = None
+
+    def owned(self, positions: Mapping[Key, int]) -> None:
+        """These partitions are applied by this process, so far up to here."""
+        self._applied.update(positions)
+        self._wake()
+
+    def lost(self, keys: Iterable[Key]) -> None:
+        """These partitions may be applied by another process now."""
+        for key in keys:
+            self._applied.pop(key, None)
+
+    def applied(self, positions: Mapping[Key, int]) -> None:
+        """A batch was committed."""
+        for key, position in positions.items():
+            if position > self._applied.get(key, -1):
+                self._applied[key] = position
+        self._wake()
+
+    def _wake(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    def has(self, positions: Iterable[Position]) -> bool:
+        """Whether this process itself has applied them all."""
+        return all(self._applied.get((p.service, p.partition), -1) >= p.position for p in positions)
+
+    async def wait(self, positions: Iterable[Position], timeout_s: float) -> None:
+        """Return when all are applied; raises ``Unavailable`` when that takes too long."""
+        wanted = list(positions)
+        if self.has(wanted):
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await self._reached(wanted):
+                    await self._next_batch()
+        except TimeoutError:
+            message = "what was just written is not yet readable"
+            raise Unavailable(message) from None
+
+    async def _reached(self, wanted: list[Position]) -> bool:
+        elsewhere = [p for p in wanted if (p.service, p.partition) not in self._applied]
+        if elsewhere and self.read_stored is not None:
+            stored = await self.read_stored([(p.service, p.partition) for p in elsewhere])
+            if any(stored.get((p.service, p.partition), -1) < p.position for p in elsewhere):
+                return False
+            wanted = [p for p in wanted if (p.service, p.partition) in self._applied]
+        return self.has(wanted)
+
+    async def _next_batch(self) -> None:
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            async with asyncio.timeout(POLL_S):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting.discard(event)

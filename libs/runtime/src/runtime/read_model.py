@@ -1,0 +1,186 @@
+"""Read models: tables whose rows are pure folds of events.
+
+``Fold.keys`` names the rows that an event touches, ``Fold.apply`` changes them in memory. The runner
+reads the rows of a whole batch with one query per table and writes them back with one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from contracts.messages import TYPES, Envelope, Event
+
+from runtime.database import Connection
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+class Table:
+    """A table: its key columns and its other columns, each with its Postgres type."""
+
+    def __init__(self, name: str, key: Mapping[str, str], columns: Mapping[str, str]) -> None:
+        assert name.isidentifier(), "a table's name is written into SQL"
+        assert all(column.isidentifier() for column in (*key, *columns)), "so are its columns'"
+        self.name = name
+        self.key = dict(key)
+        self.columns = dict(columns)
+        self.all_columns = {**self.key, **self.columns}
+        self.select_sql = self._select()
+        self.upsert_sql = self._upsert()
+        self.delete_sql = self._delete()
+
+    def _arrays(self, columns: Mapping[str, str]) -> str:
+        arrays = (f"${n}::{kind}[]" for n, kind in enumerate(columns.values(), 1))
+        return f"unnest({', '.join(arrays)}) AS g({', '.join(columns)})"
+
+    def _same_key(self) -> str:
+        return " AND ".join(f"t.{column} = g.{column}" for column in self.key)
+
+    def _select(self) -> str:
+        columns = ", ".join(f"t.{column}" for column in self.all_columns)
+        return (
+            f"SELECT {columns} FROM {self._arrays(self.key)} "  # noqa: S608 - identifiers of our own
+            f"JOIN {self.name} t ON {self._same_key()}"
+        )
+
+    def _upsert(self) -> str:
+        names = ", ".join(self.all_columns)
+        changes = ", ".join(f"{column} = EXCLUDED.{column}" for column in self.columns)
+        action = f"UPDATE SET {changes}" if changes else "NOTHING"
+        return (
+            f"INSERT INTO {self.name} ({names}) "  # noqa: S608 - identifiers of our own
+            f"SELECT {names} FROM {self._arrays(self.all_columns)} "
+            f"ON CONFLICT ({', '.join(self.key)}) DO {action}"
+        )
+
+    def _delete(self) -> str:
+        return f"DELETE FROM {self.name} t USING {self._arrays(self.key)} WHERE {self._same_key()}"  # noqa: S608
+
+
+class Rows:
+    """The rows of a batch, in memory. A fold sees only those that its ``keys`` named."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, dict[Key, Row | None]] = {}
+        self.changed: dict[str, set[Key]] = {}
+        self.is_complete = False
+        """Every row there is, is known: the audit folds whole logs."""
+
+    def get(self, table: Table, *key: Any) -> Row | None:
+        """Return a copy of the row, or None."""
+        rows = self.known.setdefault(table.name, {})
+        assert self.is_complete or key in rows, (
+            f"{table.name} {key} was not named by the fold's keys"
+        )
+        row = rows.get(key)
+        return dict(row) if row is not None else None
+
+    def put(self, table: Table, key: Key, row: Row) -> None:
+        """Set the row; columns that are missing become NULL."""
+        full = {column: row.get(column) for column in table.columns}
+        unknown = row.keys() - table.all_columns.keys()
+        assert not unknown, f"{table.name} has no column {unknown}"
+        full.update(zip(table.key, key, strict=True))
+        self.known.setdefault(table.name, {})[key] = full
+        self.changed.setdefault(table.name, set()).add(key)
+
+    def delete(self, table: Table, *key: Any) -> None:
+        """Remove the row."""
+        self.known.setdefault(table.name, {})[key] = None
+        self.changed.setdefault(table.name, set()).add(key)
+
+
+RowKey = tuple[Table, Key]
+
+
+class Fold(NamedTuple):
+    """``keys(event, envelope)`` yields the rows; ``apply(rows, event, envelope)`` changes them."""
+
+    keys: Callable[[Any, Envelope], Iterable[RowKey]]
+    apply: Callable[[Rows, Any, Envelope], None]
+
+
+class Projection:
+    """Tables, and how each event changes them."""
+
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        folds: Mapping[type[Event], Fold],
+        *,
+        ignored: Iterable[type[Event]] = (),
+    ) -> None:
+        self.tables = {table.name: table for table in tables}
+        self.folds = {event.TYPE: fold for event, fold in folds.items()}
+        self.ignored_types = {event.TYPE for event in ignored}
+        self._types = {event.TYPE: event for event in folds}
+
+    def event_type(self, type_name: str) -> type[Event] | None:
+        """Return the class of an event that has a fold."""
+        return self._types.get(type_name)
+
+
+async def apply(
+    connection: Connection, projection: Projection, events: Sequence[tuple[Event, Envelope]]
+) -> None:
+    """Fold a batch into the tables, inside the caller's transaction."""
+    wanted: dict[str, set[Key]] = {}
+    for event, envelope in events:
+        for table, key in projection.folds[event.TYPE].keys(event, envelope):
+            wanted.setdefault(table.name, set()).add(key)
+    rows = Rows()
+    for name, keys in wanted.items():
+        await _load(connection, projection.tables[name], keys, rows)
+    for event, envelope in events:
+        projection.folds[event.TYPE].apply(rows, event, envelope)
+    for name, keys in rows.changed.items():
+        await _store(connection, projection.tables[name], keys, rows)
+
+
+async def _load(connection: Connection, table: Table, keys: set[Key], rows: Rows) -> None:
+    found = await connection.fetch(table.select_sql, *_columns(keys, len(table.key)))
+    known: dict[Key, Row | None] = dict.fromkeys(keys)
+    for record in found:
+        row = dict(record)
+        known[tuple(row[column] for column in table.key)] = row
+    rows.known.setdefault(table.name, {}).update(known)
+
+
+async def _store(connection: Connection, table: Table, keys: set[Key], rows: Rows) -> None:
+    current = rows.known[table.name]
+    # Sorted, so that two processes lock rows in the same order.
+    present = [row for key in sorted(keys) if (row := current[key]) is not None]
+    gone = [key for key in sorted(keys) if current[key] is None]
+    if present:
+        columns = ([row[column] for row in present] for column in table.all_columns)
+        await connection.execute(table.upsert_sql, *columns)
+    if gone:
+        await connection.execute(table.delete_sql, *_columns(gone, len(table.key)))
+
+
+def _columns(keys: Iterable[Key], width: int) -> list[list[Any]]:
+    ordered = list(keys)
+    return [[key[index] for key in ordered] for index in range(width)]
+
+
+def fold_in_memory(
+    projection: Projection, events: Iterable[tuple[Event, Envelope]]
+) -> dict[str, dict[Key, Row]]:
+    """Return all rows that the events lead to: what the audit compares the tables with."""
+    rows = Rows()
+    rows.is_complete = True
+    for event, envelope in events:
+        fold = projection.folds.get(event.TYPE)
+        if fold is not None:
+            fold.apply(rows, event, envelope)
+    return {
+        name: {key: row for key, row in rows.known.get(name, {}).items() if row is not None}
+        for name in projection.tables
+    }
+
+
+def parse_event(type_name: str, data: str) -> Event:
+    """Return a stored event as its class; raises ``KeyError`` for a type nobody knows."""
+    event = TYPES[type_name].from_json(data)
+    assert isinstance(event, Event), f"{type_name} is no event"
+    return event

@@ -1,0 +1,95 @@
+"""From a service's log to its topics: one elected relay per service, in commit order.
+
+At least once: a crash between the broker's acknowledgement and the saved cursor repeats events, and
+consumers drop those by their position.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from runtime import event_store, limits, metrics
+from runtime.bus import Bus, Outgoing
+from runtime.crash_points import crash_point
+from runtime.database import Connection, connect
+from runtime.settings import Settings
+
+logger = structlog.get_logger()
+
+
+class Relay:
+    """Publishes what is committed. Woken in process, else it looks every ``relay_poll_s``."""
+
+    def __init__(self, settings: Settings, service: str, bus: Bus) -> None:
+        self._settings = settings
+        self._service = service
+        self._bus = bus
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; any fault is retried with a new election."""
+        delay = self._settings.retry_delay_s
+        while True:
+            try:
+                await self._lead()
+            except Exception as error:  # noqa: BLE001 - Kafka or Postgres is away: elect and try again
+                logger.warning("relay_interrupted", error=repr(error))
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, limits.RETRY_DELAY_S_MAX)
+            else:
+                delay = self._settings.retry_delay_s
+
+    async def _lead(self) -> None:
+        connection = await connect(self._settings, self._service)
+        try:
+            while not await self._elected(connection):
+                await asyncio.sleep(1)
+            logger.info("relay_elected")
+            # A lost cursor only repeats events, so its commits need not wait for the disk.
+            await connection.execute("SET synchronous_commit = off")
+            cursor = await connection.fetchval("SELECT position FROM relay_cursor")
+            while True:
+                cursor = await self.publish_next(connection, cursor)
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=1)
+
+    async def _elected(self, connection: Connection) -> bool:
+        return bool(
+            await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))",
+                event_store.RELAY_LOCK,
+            )
+        )
+
+    async def publish_next(self, connection: Connection, cursor: int) -> int:
+        """Publish the next events; returns the new cursor. Waits when there are none."""
+        self._woken.clear()
+        rows = await event_store.read_after(connection, cursor, limits.RELAY_EVENTS_MAX)
+        metrics.RELAY_LAG.set(len(rows))
+        if not rows:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.relay_poll_s):
+                    await self._woken.wait()
+            return cursor
+        await self._bus.send_and_wait(
+            [
+                Outgoing(
+                    row["topic"],
+                    f"{row['project_id']}/{row['stream_id']}",
+                    row["data"].encode(),
+                    event_store.envelope_of(row, self._service).to_headers(),
+                    row["partition"],
+                )
+                for row in rows
+            ]
+        )
+        crash_point("relay_after_send")
+        newest: int = rows[-1]["position"]
+        await connection.execute("UPDATE relay_cursor SET position = $1", newest)
+        return newest

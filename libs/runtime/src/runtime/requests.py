@@ -1,0 +1,197 @@
+"""Requests that change nothing: a whole batch is computed at once, and nothing is written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka import TopicPartition
+from contracts import topics
+from contracts.errors import DomainError, ErrorBody, Unavailable
+from contracts.messages import Envelope, Message, Reply, Request
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from pydantic import ValidationError
+
+from runtime import metrics
+from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
+from runtime.consumer import unavailable
+from runtime.inbox import Host, Record
+
+logger = structlog.get_logger()
+
+
+class Forward(NamedTuple):
+    """Pass the request on: the caller's address, idempotency key and correlation stay with it."""
+
+    topic: str
+    key: str
+    message: Message
+
+
+Asked = tuple[Envelope, Any]
+Answer = Reply | Forward
+HandleBatch = Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]]
+
+
+class RequestConsumer:
+    """``engine.requests``. Kafka's own offsets serve: a request that is lost or repeated is harmless."""
+
+    def __init__(
+        self,
+        handle_batch: HandleBatch,
+        types: Iterable[type[Request]],
+        *,
+        topic: str = topics.ENGINE_REQUESTS,
+    ) -> None:
+        self.name = "requests"
+        self.topics = [topic]
+        self._handle_batch = handle_batch
+        self._types = {request.TYPE: request for request in types}
+        self._host: Host | None = None
+        self._subscriber: Any = None
+        self._done: dict[TopicPartition, int] = {}
+        self._late: set[asyncio.Task[None]] = set()
+
+    def bind(self, host: Host) -> None:
+        """Attach to the service that runs it."""
+        self._host = host
+
+    @property
+    def host(self) -> Host:
+        """The service."""
+        assert self._host is not None, "the consumer is not bound to a service"
+        return self._host
+
+    def subscribe(self, broker: KafkaBroker) -> None:
+        """Register with FastStream."""
+        settings = self.host.settings
+        self._subscriber = broker.subscriber(
+            *(settings.topic_prefix + topic for topic in self.topics),
+            group_id=f"{settings.topic_prefix}{self.host.name}.{self.name}",
+            batch=True,
+            max_records=settings.batch_records_max,
+            batch_timeout_ms=settings.batch_timeout_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+            decoder=_raw_records,
+            no_reply=True,
+        )
+
+        async def handle(raws: Any) -> None:
+            await self.take(
+                [Record(r.topic, r.partition, r.offset, r.key, r.value, r.headers) for r in raws]
+            )
+            for raw in raws:
+                self._done[TopicPartition(raw.topic, raw.partition)] = raw.offset + 1
+
+        self._subscriber(handle)
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Answer a batch. What must first see a write waits by itself and holds nobody up."""
+        asked: list[Asked] = []
+        sends: list[Outgoing] = []
+        for record in records:
+            read = self._read(record)
+            if isinstance(read, Outgoing):
+                sends.append(read)
+            elif read is not None and self.host.positions.has(read[0].after):
+                asked.append(read)
+            elif read is not None:
+                task = asyncio.create_task(self._answer_later(read))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
+        if asked:
+            sends.extend(await self._answer(asked))
+        if sends:
+            await self.host.bus.send(sends)
+        metrics.BATCH_SIZE.labels(self.name).observe(len(records))
+
+    async def _answer_later(self, asked: Asked) -> None:
+        try:
+            await self.host.positions.wait(asked[0].after, self.host.settings.projection_wait_s)
+        except Unavailable as error:
+            sends = self._send(asked[0], unavailable(error))
+        else:
+            sends = await self._answer([asked])
+        await self.host.bus.send(sends)
+
+    async def _answer(self, asked: Sequence[Asked]) -> list[Outgoing]:
+        try:
+            answers = await self._handle_batch(asked)
+            assert len(answers) == len(asked), "one answer per request"
+        except Exception as error:  # noqa: BLE001 - one bad request must not take the others with it
+            logger.warning("batch_failed", consumer=self.name, error=repr(error), exc_info=True)
+            answers = [await self._answer_alone(one) for one in asked]
+        return [
+            send
+            for (envelope, _), answer in zip(asked, answers, strict=True)
+            for send in self._send(envelope, answer)
+        ]
+
+    async def _answer_alone(self, asked: Asked) -> Answer:
+        try:
+            return (await self._handle_batch([asked]))[0]
+        except DomainError as error:
+            body = error.body()
+            return Reply(status=body.code, error=body)
+        except (OSError, Unavailable) as error:
+            return unavailable(Unavailable(str(error)))
+        except Exception:
+            logger.exception("request_failed", correlation_id=asked[0].correlation_id)
+            error_body = ErrorBody(code=500, key="internal_error", message="Internal error")
+            return Reply(status=500, error=error_body)
+
+    def _send(self, request: Envelope, answer: Answer) -> list[Outgoing]:
+        logger.info(
+            "handled",
+            type=request.type,
+            project=request.project_id,
+            correlation_id=request.correlation_id or request.id,
+            status=answer.status if isinstance(answer, Reply) else "forwarded",
+        )
+        if isinstance(answer, Forward):
+            envelope = forward_envelope(request, answer.message, self.host.name)
+            return [outgoing(answer.topic, answer.key, answer.message, envelope)]
+        if not request.reply_to:
+            return []
+        headers = answer_envelope(request, answer, self.host.name).to_headers()
+        return [
+            Outgoing(
+                request.reply_to, request.id, answer.to_json(), headers, request.reply_partition
+            )
+        ]
+
+    def _read(self, record: Record) -> Asked | Outgoing | None:
+        try:
+            envelope = Envelope.from_headers(record.headers)
+        except (ValueError, UnicodeDecodeError) as error:
+            return self._give_up(record, str(error))
+        request = self._types.get(envelope.type)
+        if request is None:
+            return self._give_up(record, f"unknown request {envelope.type}")
+        try:
+            return envelope, request.from_json(record.value or b"")
+        except ValidationError as error:
+            return self._give_up(record, str(error))
+
+    def _give_up(self, record: Record, reason: str) -> Outgoing:
+        # Nothing is lost that anybody waits for, so the topic of dead letters is enough.
+        logger.error("dead_letter", consumer=self.name, offset=record.offset, reason=reason)
+        metrics.DEAD_LETTERS.labels(self.name, "failed").inc()
+        headers = [*record.headers, ("reason", reason.encode()[:2000])]
+        key = (record.key or b"").decode("utf-8", "replace")
+        return Outgoing(topics.dead_letters(self.host.name), key, record.value or b"", headers)
+
+    async def look_after_offsets(self) -> None:
+        """Tell Kafka how far we are, so that a restart does not answer everything again."""
+        if self._subscriber is not None and self._subscriber.consumer is not None and self._done:
+            assigned = self._subscriber.consumer.assignment()
+            done = {place: at for place, at in self._done.items() if place in assigned}
+            if done:
+                await self._subscriber.consumer.commit(done)
+
+
+async def _raw_records(message: KafkaMessage) -> Any:
+    return message.raw_message

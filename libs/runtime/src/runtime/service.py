@@ -1,0 +1,318 @@
+"""One process: pool, producer, relay, consumers, timers, health and metrics, graceful stop."""
+
+import asyncio
+import contextlib
+import inspect
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from aiohttp import web
+from contracts import topics
+from contracts.messages import Envelope
+from faststream.kafka import KafkaBroker
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from runtime import clock, ids, log
+from runtime.bus import Bus, KafkaBus
+from runtime.consumer import ProjectionConsumer
+from runtime.database import Pool, open_pool
+from runtime.inbox import Consumer
+from runtime.positions import Key, Positions
+from runtime.relay import Relay
+from runtime.requests import RequestConsumer
+from runtime.rpc import Rpc
+from runtime.settings import Settings
+from runtime.unit import Batch, Unit
+
+logger = structlog.get_logger()
+
+Worker = Callable[["Service"], Awaitable[None]]
+AnyConsumer = Consumer | RequestConsumer
+OFFSET_CARE_S = 1.0
+IDEMPOTENCY_CLEANING_S = 300.0
+
+
+class Service:
+    """A service of the platform, wired in its ``app.py``.
+
+    ``background`` are endless coroutines ``worker(service)``, restarted with a pause if they fail.
+    ``http`` is an ASGI application, or a function of the service that returns one, served at
+    ``http_port``. ``with_rpc`` starts :class:`runtime.rpc.Rpc` as ``service.rpc``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        migrations: Path | None = None,
+        consumers: Sequence[AnyConsumer] = (),
+        background: Sequence[Worker] = (),
+        http: Any = None,
+        with_rpc: bool = False,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.migrations = migrations
+        self.consumers = list(consumers)
+        self.background = list(background)
+        self.http = http
+        self.positions = Positions()
+        self.pool: Pool = None  # type: ignore[assignment]  # set by start, before anything runs
+        self.bus: Bus = None  # type: ignore[assignment]
+        self.rpc: Rpc = None  # type: ignore[assignment]
+        self.relay: Relay | None = None
+        self.is_ready = False
+        self._with_rpc = with_rpc
+        self._broker: KafkaBroker | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: list[Callable[[], Awaitable[Any]]] = []
+        for consumer in self.consumers:
+            consumer.bind(self)
+        self.positions.read_stored = self._stored_positions
+
+    def wake_relay(self) -> None:
+        """Tell the relay that events were committed."""
+        if self.relay is not None:
+            self.relay.wake()
+
+    @asynccontextmanager
+    async def unit(
+        self, project_id: str, *, correlation_id: str = "", causation_id: str = ""
+    ) -> AsyncIterator[Unit]:
+        """Open a transaction of one's own: what the unit stages is committed at the end."""
+        envelope = Envelope(
+            id=causation_id or ids.new_id("job"),
+            type="",
+            source=self.name,
+            time=clock.now(),
+            project_id=project_id,
+            correlation_id=correlation_id,
+        )
+        async with self.pool.acquire() as connection:
+            async with connection.transaction():
+                batch = Batch(connection, self.name, self.settings.event_partitions, envelope.time)
+                unit = Unit(batch, envelope)
+                yield unit
+                unit.keep()
+                await batch.write()
+        if batch.events:
+            self.wake_relay()
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start everything; returns when the service takes work."""
+        self.pool = await open_pool(self.settings, self.name)
+        self._closing.append(self.pool.close)
+        bus = KafkaBus(self.settings)
+        await bus.start()
+        self._closing.append(bus.stop)
+        self.bus = bus
+        if self._with_rpc:
+            self.rpc = Rpc(self.settings, self.name, bus)
+            await self.rpc.start()
+            self._closing.append(self.rpc.stop)
+        if self.name in topics.SERVICES and self.name != "engine":
+            self.relay = Relay(self.settings, self.name, bus)
+            self._spawn(self.relay.run())
+        await self._start_consumers()
+        for worker in self.background:
+            self._spawn(self._supervise(worker))
+        self._spawn(self._supervise(_clean_idempotency_records))
+        await self._serve_health()
+        if self.http is not None:
+            await self._serve_http()
+        self.is_ready = True
+        logger.info("service_ready", consumers=[consumer.name for consumer in self.consumers])
+
+    async def _start_consumers(self) -> None:
+        if not self.consumers:
+            return
+        self._broker = KafkaBroker(
+            self.settings.kafka_bootstrap_servers,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=None,
+            graceful_timeout=20,
+        )
+        for consumer in self.consumers:
+            consumer.subscribe(self._broker)
+        await self._broker.start()
+        self._closing.append(self._broker.stop)
+        for consumer in self.consumers:
+            self._spawn(_every(OFFSET_CARE_S, consumer.look_after_offsets))
+
+    async def stop(self) -> None:
+        """Stop in the reverse order: no new work, then what is running, then the connections."""
+        self.is_ready = False
+        for close in self._closing[::-1][: self._closing_first()]:
+            await _quietly(close)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for close in self._closing[::-1][self._closing_first() :]:
+            await _quietly(close)
+        logger.info("service_stopped")
+
+    def _closing_first(self) -> int:
+        # HTTP, health and consumers; pool, producer and rpc serve the tasks until these have ended.
+        return len(self._closing) - (3 if self._with_rpc else 2)
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _supervise(self, worker: Worker) -> None:
+        delay = 0.1
+        while True:
+            try:
+                await worker(self)
+            except Exception:
+                logger.exception("worker_failed", worker=getattr(worker, "__name__", str(worker)))
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 5.0)
+            else:
+                return
+
+    async def _stored_positions(self, keys: Iterable[Key]) -> Mapping[Key, int]:
+        names = [one.name for one in self.consumers if isinstance(one, ProjectionConsumer)]
+        wanted = list(keys)
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT topic, partition, min(position) AS position FROM consumer_offsets
+                WHERE consumer = ANY($1) AND topic = ANY($2) GROUP BY topic, partition
+                """,
+                names,
+                [topics.events(service) for service, _ in wanted],
+            )
+        return {(row["topic"].partition(".")[0], row["partition"]): row["position"] for row in rows}
+
+    # -- HTTP -----------------------------------------------------------------------------------
+
+    async def _serve_health(self) -> None:
+        application = web.Application()
+        application.router.add_get("/health/live", self._live)
+        application.router.add_get("/health/ready", self._ready)
+        application.router.add_get("/metrics", _metrics)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, self.settings.health_host, self.settings.health_port)
+        await site.start()
+        self._closing.append(runner.cleanup)
+
+    async def _live(self, request: web.Request) -> web.Response:
+        del request
+        return web.json_response({"status": "live", "service": self.name})
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        del request
+        problem = None if self.is_ready else "starting or stopping"
+        if problem is None:
+            try:
+                async with asyncio.timeout(2), self.pool.acquire() as connection:
+                    await connection.execute("SELECT 1")
+            except Exception as error:  # noqa: BLE001 - every reason means: not ready
+                problem = f"Postgres: {error!r}"
+        status = {"status": "ready" if problem is None else "not ready", "service": self.name}
+        if problem is not None:
+            status["reason"] = problem
+        return web.json_response(status, status=200 if problem is None else 503)
+
+    async def _serve_http(self) -> None:
+        application = self.http(self) if _takes_service(self.http) else self.http
+        config = uvicorn.Config(
+            application,
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=15,
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve())
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        if task.done():
+            task.result()
+
+        async def stop() -> None:
+            server.should_exit = True
+            await task
+
+        self._closing.append(stop)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leave signals to :func:`run`."""
+        yield
+
+
+def _takes_service(http: Any) -> bool:
+    return inspect.isfunction(http) and len(inspect.signature(http).parameters) == 1
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    del request
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _quietly(close: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        async with asyncio.timeout(25):
+            await close()
+    except Exception as error:  # noqa: BLE001 - the rest must still be closed
+        logger.warning("stop_failed", error=repr(error))
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - it is tried again in a moment
+            logger.info("care_failed", error=repr(error))
+
+
+async def _clean_idempotency_records(service: Service) -> None:
+    while True:
+        async with service.pool.acquire() as connection:
+            await connection.execute(
+                """
+                DELETE FROM idempotency_records WHERE ctid IN (
+                    SELECT ctid FROM idempotency_records
+                    WHERE created_at < now() - make_interval(hours => $1) LIMIT 10000)
+                """,
+                service.settings.idempotency_hours,
+            )
+        await asyncio.sleep(IDEMPOTENCY_CLEANING_S)
+
+
+async def serve(service: Service) -> None:
+    """Run until SIGTERM or SIGINT."""
+    log.configure(service.name, service.settings)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await service.start()
+        await stopped.wait()
+    finally:
+        await service.stop()
+
+
+def run(service: Service) -> None:
+    """Run the service in this process."""
+    uvloop.run(serve(service))
