@@ -139,6 +139,9 @@ class CustomerLeftSegment(Event):
 class OrderCreated(Event):
     TYPE: ClassVar[str] = "customers.order-created.v1"
     order: Order
+    caused_by: str | None = None
+    """The redemption or rollback that this follows from; None: somebody sent the order."""
+    caused_at: datetime | None = None
 
 
 class OrderUpdated(Event):
@@ -147,6 +150,8 @@ class OrderUpdated(Event):
     TYPE: ClassVar[str] = "customers.order-updated.v1"
     order: Order
     previous_status: str
+    caused_by: str | None = None
+    caused_at: datetime | None = None
 
 
 class CustomEventRecorded(Event):

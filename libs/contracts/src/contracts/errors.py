@@ -30,7 +30,8 @@ class ErrorBody(BaseModel):
 class DomainError(Exception):
     """A rule of the domain refuses the command: an expected answer, never a fault.
 
-    Subclasses set the class attributes; ``details`` says which property or resource it was.
+    Subclasses set the class attributes; ``details`` says which property or resource it was, and
+    ``prop`` is the path of the property alone, for ``intake.rejected``.
     """
 
     status: ClassVar[int] = 400
@@ -44,8 +45,10 @@ class DomainError(Exception):
         resource_id: str | None = None,
         resource_type: str | None = None,
         custom_message: str | None = None,
+        prop: str | None = None,
     ) -> None:
         super().__init__(details or self.message)
+        self.prop = prop
         self.details = details
         self.resource_id = resource_id
         self.resource_type = resource_type
