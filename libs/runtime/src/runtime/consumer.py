@@ -332,10 +332,18 @@ class IntakeConsumer(_Writer):
     """Upstream systems' records: JSON, one object or a list of them, no envelope needed.
 
     The project is named by header ``ce_project`` or ``project``, or by the element's ``project_id``.
+    ``prepare`` gets the elements that are objects of a named project.
     """
 
-    def __init__(self, handlers: Mapping[str, Function | Handler], *, name: str = "intake") -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Function | Handler],
+        *,
+        name: str = "intake",
+        prepare: Prepare | None = None,
+    ) -> None:
         super().__init__(name, handlers)
+        self._prepare = prepare
         self._handlers = {
             topic: handler if isinstance(handler, Handler) else Handler(handler)
             for topic, handler in handlers.items()
@@ -373,6 +381,9 @@ class IntakeConsumer(_Writer):
                 for aggregate, aggregate_id in self._streams(element)
             ]
         )
+        if self._prepare is not None:
+            sound = [(one.envelope, one.value) for one in elements if not one.reason]
+            batch.context = await self._prepare(connection, sound)
         for element in elements:
             await self._take_element(batch, element, is_alone)
         await batch.write()
@@ -406,6 +417,7 @@ class IntakeConsumer(_Writer):
             offset=record.offset,
             index=element.index,
             reason=reason,
+            property=prop,
             raw=_printable(element.raw)[:10_000],
         )
         stream = f"rejected-{element.envelope.id}-{element.index}"
