@@ -12,15 +12,17 @@ import sys
 from typing import Any
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.errors import TopicAlreadyExistsError
 from contracts import topics
 
 from runtime import migrate
 from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.database import Connection, connect, open_pool
-from runtime.inbox import Consumer, Record
+from runtime.batches import Record
+from runtime.inbox import Consumer
 from runtime.read_model import Table
 from runtime.relay import Relay
 from runtime.rpc import REPLY_PARTITIONS
@@ -116,17 +118,19 @@ async def republish(settings: Settings, services: list[str]) -> None:
     Consumers go on where they were: they know the position of the last event they applied.
     """
     logs = [name for name in services if name != "engine"]
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await client.start()
-    try:
-        await _recreate(client, settings, [topics.events(name) for name in logs])
-    finally:
-        await client.close()
+    ends = await _empty_topics(settings, [topics.events(name) for name in logs])
     for reader in topics.SERVICES:
         connection = await connect(settings, reader)
+        # A topic that was lost with its broker starts at zero again.
         await connection.execute(
-            "UPDATE consumer_offsets SET next_offset = 0 WHERE topic = ANY($1)",
-            [topics.events(name) for name in logs],
+            """
+            UPDATE consumer_offsets o SET next_offset = e.next_offset
+            FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e(topic, partition, next_offset)
+            WHERE o.topic = e.topic AND o.partition = e.partition AND o.next_offset > e.next_offset
+            """,
+            [topic for topic, _ in ends],
+            [partition for _, partition in ends],
+            list(ends.values()),
         )
         await connection.close()
     bus = KafkaBus(settings)
@@ -136,16 +140,27 @@ async def republish(settings: Settings, services: list[str]) -> None:
     await bus.stop()
 
 
-async def _recreate(client: Any, settings: Settings, names: list[str]) -> None:
-    await client.delete_topics([settings.topic_prefix + name for name in names])
-    for _ in range(100):
-        answer = await client.create_topics([_new_topic(settings, name) for name in names])
-        if all(code in {0, TopicAlreadyExistsError.errno} for _, code, *_ in answer.topic_errors):
-            metadata = await client.describe_topics([settings.topic_prefix + n for n in names])
-            if all(topic["error_code"] == 0 for topic in metadata):
-                return
-        await asyncio.sleep(0.2)
-    raise RuntimeError(str(UnknownTopicOrPartitionError))
+async def _empty_topics(settings: Settings, names: list[str]) -> dict[tuple[str, int], int]:
+    """Delete all records; returns where the partitions end."""
+    prefix = settings.topic_prefix
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    await client.start()
+    try:
+        places = [
+            TopicPartition(prefix + name, number)
+            for name in names
+            for number in range(settings.event_partitions)
+        ]
+        ends = await consumer.end_offsets(places)
+        await client.delete_records(
+            {place: RecordsToDelete(before_offset=end) for place, end in ends.items() if end > 0}
+        )
+    finally:
+        await client.close()
+        await consumer.stop()
+    return {(place.topic.removeprefix(prefix), place.partition): end for place, end in ends.items()}
 
 
 async def _publish_log(settings: Settings, name: str, bus: KafkaBus) -> int:
@@ -156,7 +171,9 @@ async def _publish_log(settings: Settings, name: str, bus: KafkaBus) -> int:
     cursor = 0
     while cursor < end:
         cursor = await relay.publish_next(connection, cursor)
-    await connection.execute("UPDATE relay_cursor SET position = GREATEST($1, $2)", kept, end)
+    await connection.execute(
+        "UPDATE relay_cursor SET position = GREATEST($1::bigint, $2::bigint)", kept, end
+    )
     count: int = await connection.fetchval("SELECT count(*) FROM events")
     await connection.close()
     return count

@@ -26,7 +26,8 @@ from runtime import clock, limits, metrics, read_model
 from runtime.aggregate import Aggregate
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.database import Connection
-from runtime.inbox import Consumer, Item, Outcome, Read, Record, TryAgain, Unreadable
+from runtime.batches import Record
+from runtime.inbox import Consumer, Item, Outcome, Read, TryAgain, Unreadable
 from runtime.unit import Batch, Unit, savepoint
 
 logger = structlog.get_logger()
@@ -401,11 +402,13 @@ class IntakeConsumer(_Writer):
     async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> None:  # noqa: FBT001
         handler = self._handlers[element.record.topic]
         reason = element.reason
+        at_fault = None
         if not reason:
             try:
                 await self.call(batch, element.envelope, handler, element.value, is_alone=is_alone)
             except DomainError as error:
                 reason = error.details or error.message
+                at_fault = error.prop
             else:
                 return
         metrics.REFUSALS.labels(self.name, "intake_rejected").inc()
@@ -417,7 +420,7 @@ class IntakeConsumer(_Writer):
             offset=record.offset,
             index=element.index,
             reason=reason,
-            property=prop,
+            property=at_fault,
             raw=_printable(element.raw)[:10_000],
         )
         stream = f"rejected-{element.envelope.id}-{element.index}"

@@ -17,10 +17,10 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from contracts.errors import DomainError
 from contracts.messages import Envelope
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker
 
-from runtime import clock, limits, metrics
+from runtime import batches, clock, limits, metrics
+from runtime.batches import Record
 from runtime.bus import Bus, Outgoing
 from runtime.crash_points import crash_point
 from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool
@@ -30,17 +30,6 @@ from runtime.settings import Settings
 logger = structlog.get_logger()
 Place = tuple[str, int]
 """A partition: topic (without prefix) and number."""
-
-
-class Record(NamedTuple):
-    """A record of Kafka, its topic without the prefix."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
 
 
 class Read(NamedTuple):
@@ -103,6 +92,7 @@ class Consumer:
         self.topics = sorted(topics)
         self._host: Host | None = None
         self._kafka: Any = None
+        self._subscriber: Any = None
         self._done: dict[Place, int] = {}
         self._accepted_gaps: dict[Place, int] = {}
 
@@ -449,27 +439,14 @@ class Consumer:
     def subscribe(self, broker: KafkaBroker) -> None:
         """Register with FastStream; the broker starts and stops the fetching."""
         settings = self.host.settings
-        prefix = settings.topic_prefix
-        subscriber = broker.subscriber(
-            *(prefix + topic for topic in self.topics),
-            group_id=f"{prefix}{self.host.name}.{self.name}",
-            batch=True,
-            max_records=settings.batch_records_max,
-            batch_timeout_ms=settings.batch_timeout_ms,
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=50,
-            decoder=_raw_records,
-            no_reply=True,
-            listener=_Assignment(self, prefix),
-            max_partition_fetch_bytes=limits.RECORD_BYTES_MAX,
+        self._subscriber = batches.subscribe(
+            broker,
+            settings,
+            f"{self.host.name}.{self.name}",
+            self.topics,
+            self.take,
+            _Assignment(self, settings.topic_prefix),
         )
-        self._subscriber = subscriber
-
-        async def handle(records: Any) -> None:
-            await self.take([_record(raw, prefix) for raw in records])
-
-        subscriber(handle)
 
     async def on_assigned(self, places: set[Place]) -> None:
         """Start fetching at the stored offsets. A fault here is mended by the offsets' own check."""
@@ -520,16 +497,6 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _places(self, partitions: set[TopicPartition]) -> set[Place]:
         return {(p.topic.removeprefix(self._prefix), p.partition) for p in partitions}
-
-
-async def _raw_records(message: KafkaMessage) -> Any:
-    return message.raw_message
-
-
-def _record(raw: Any, prefix: str) -> Record:
-    return Record(
-        raw.topic.removeprefix(prefix), raw.partition, raw.offset, raw.key, raw.value, raw.headers
-    )
 
 
 def _stream_of(read: Read) -> tuple[str, str]:

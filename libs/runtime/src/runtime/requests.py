@@ -9,14 +9,14 @@ from aiokafka import TopicPartition
 from contracts import topics
 from contracts.errors import DomainError, ErrorBody, Unavailable
 from contracts.messages import Envelope, Message, Reply, Request
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker
 from pydantic import ValidationError
 
-from runtime import metrics
+from runtime import batches, metrics
+from runtime.batches import Record
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.consumer import unavailable
-from runtime.inbox import Host, Record
+from runtime.inbox import Host
 
 logger = structlog.get_logger()
 
@@ -65,28 +65,13 @@ class RequestConsumer:
 
     def subscribe(self, broker: KafkaBroker) -> None:
         """Register with FastStream."""
-        settings = self.host.settings
-        self._subscriber = broker.subscriber(
-            *(settings.topic_prefix + topic for topic in self.topics),
-            group_id=f"{settings.topic_prefix}{self.host.name}.{self.name}",
-            batch=True,
-            max_records=settings.batch_records_max,
-            batch_timeout_ms=settings.batch_timeout_ms,
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=50,
-            decoder=_raw_records,
-            no_reply=True,
+        self._subscriber = batches.subscribe(
+            broker,
+            self.host.settings,
+            f"{self.host.name}.{self.name}",
+            self.topics,
+            self.take,
         )
-
-        async def handle(raws: Any) -> None:
-            await self.take(
-                [Record(r.topic, r.partition, r.offset, r.key, r.value, r.headers) for r in raws]
-            )
-            for raw in raws:
-                self._done[TopicPartition(raw.topic, raw.partition)] = raw.offset + 1
-
-        self._subscriber(handle)
 
     async def take(self, records: Sequence[Record]) -> None:
         """Answer a batch. What must first see a write waits by itself and holds nobody up."""
@@ -106,6 +91,9 @@ class RequestConsumer:
             sends.extend(await self._answer(asked))
         if sends:
             await self.host.bus.send(sends)
+        prefix = self.host.settings.topic_prefix
+        for record in records:
+            self._done[TopicPartition(prefix + record.topic, record.partition)] = record.offset + 1
         metrics.BATCH_SIZE.labels(self.name).observe(len(records))
 
     async def _answer_later(self, asked: Asked) -> None:
@@ -191,7 +179,3 @@ class RequestConsumer:
             done = {place: at for place, at in self._done.items() if place in assigned}
             if done:
                 await self._subscriber.consumer.commit(done)
-
-
-async def _raw_records(message: KafkaMessage) -> Any:
-    return message.raw_message

@@ -18,7 +18,7 @@ from contracts.messages import Envelope
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime import clock, ids, log
+from runtime import batches, clock, ids, log
 from runtime.bus import Bus, KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.database import Pool, open_pool
@@ -135,13 +135,7 @@ class Service:
     async def _start_consumers(self) -> None:
         if not self.consumers:
             return
-        self._broker = KafkaBroker(
-            self.settings.kafka_bootstrap_servers,
-            allow_auto_create_topics=False,
-            apply_types=False,
-            logger=None,
-            graceful_timeout=20,
-        )
+        self._broker = batches.make_broker(self.settings)
         for consumer in self.consumers:
             consumer.subscribe(self._broker)
         await self._broker.start()

@@ -1,5 +1,6 @@
 """A service's real handlers on a real Postgres, without Kafka: records go in, the log comes out."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +13,14 @@ from runtime import clock, event_store, ids, migrate
 from runtime.admin import migrate_service
 from runtime.bus import Outgoing
 from runtime.database import open_pool
-from runtime.inbox import Record
+from runtime.batches import Record
 from runtime.read_model import parse_event
 from runtime.requests import RequestConsumer
 from runtime.service import Service
 
 REPLIES = "test.replies"
+_LANES = itertools.count(1000)
+"""A second process reads partitions of its own, as it would in a consumer group."""
 
 
 class MemoryBus:
@@ -48,6 +51,7 @@ class Harness:
         self.appended: list[Event] = []
         self.envelopes: list[Envelope] = []
         self._is_new = is_new
+        self._lane = 0 if is_new else next(_LANES)
         self._read_until = 0
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._positions: dict[str, int] = defaultdict(int)
@@ -227,8 +231,9 @@ class Harness:
         topic: str,
         value: bytes,
         headers: Sequence[tuple[str, bytes]],
-        partition: int = 0,
+        partition: int | None = None,
     ) -> Record:
+        partition = self._lane if partition is None else partition
         offset = self._offsets[topic, partition]
         self._offsets[topic, partition] += 1
         return Record(topic, partition, offset, b"key", value, tuple(headers))

@@ -1,0 +1,91 @@
+"""FastStream's batch subscriber as all consumers use it: raw records in, nothing decoded, no acks.
+
+FastStream's own parser decodes every header and drops the batch if one is not UTF-8, so ours leaves
+them alone; offsets are Postgres' business (:mod:`runtime.inbox`), so nothing is acknowledged.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import ConsumerRebalanceListener
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+
+from runtime import limits
+from runtime.settings import Settings
+
+
+class Record(NamedTuple):
+    """A record of Kafka, its topic without the prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def make_broker(settings: Settings) -> KafkaBroker:
+    """Return the broker that holds a service's subscribers."""
+    return KafkaBroker(
+        settings.kafka_bootstrap_servers,
+        allow_auto_create_topics=False,
+        apply_types=False,
+        logger=None,
+        graceful_timeout=20,
+    )
+
+
+def subscribe(
+    broker: KafkaBroker,
+    settings: Settings,
+    group: str,
+    topics: Sequence[str],
+    take: Callable[[Sequence[Record]], Awaitable[None]],
+    listener: ConsumerRebalanceListener | None = None,
+) -> Any:
+    """Call ``take`` with each fetched batch; returns the subscriber, which has the ``consumer``."""
+    prefix = settings.topic_prefix
+    subscriber = broker.subscriber(
+        *(prefix + topic for topic in topics),
+        group_id=prefix + group,
+        batch=True,
+        max_records=settings.batch_records_max,
+        batch_timeout_ms=settings.batch_timeout_ms,
+        ack_policy=AckPolicy.MANUAL,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=limits.RECORD_BYTES_MAX,
+        parser=_parse,
+        decoder=_decode,
+        no_reply=True,
+        listener=listener,
+    )
+
+    async def handle(raws: Any) -> None:
+        await take(
+            [
+                Record(
+                    raw.topic.removeprefix(prefix),
+                    raw.partition,
+                    raw.offset,
+                    raw.key,
+                    raw.value,
+                    raw.headers,
+                )
+                for raw in raws
+            ]
+        )
+
+    subscriber(handle)
+    return subscriber
+
+
+async def _parse(raws: Any) -> KafkaMessage:
+    return KafkaMessage(raw_message=raws, body=b"", headers={}, consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    return message.raw_message
