@@ -5,7 +5,7 @@ refusal becomes: a reply, a dead letter, a message on ``intake.rejected``.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -32,6 +32,7 @@ from runtime.unit import Batch, Unit, savepoint
 
 logger = structlog.get_logger()
 
+M = TypeVar("M", bound=Message)
 Function = Callable[[Unit, Any], Awaitable[JsonObject | Reply | None]]
 Streams = Iterable[tuple[Aggregate[Any], str]]
 
@@ -418,12 +419,12 @@ class IntakeConsumer(_Writer):
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            index=element.index,
+            index=element.number,
             reason=reason,
             property=at_fault,
             raw=_printable(element.raw)[:10_000],
         )
-        stream = f"rejected-{element.envelope.id}-{element.index}"
+        stream = f"rejected-{element.envelope.id}-{element.number}"
         unit.publish_event(stream, event, topic=topic_names.INTAKE_REJECTED)
         unit.keep()
 
@@ -431,7 +432,7 @@ class IntakeConsumer(_Writer):
 class _Element(NamedTuple):
     record: Record
     envelope: Envelope
-    index: int
+    number: int
     value: Any
     raw: str
     reason: str = ""
@@ -502,7 +503,7 @@ class ProjectionConsumer(Consumer):
         return Outcome()
 
 
-def _parse(message_type: type[Message], record: Record) -> Any:
+def _parse(message_type: type[M], record: Record) -> M:
     try:
         return message_type.from_json(record.value or b"")
     except ValidationError as error:

@@ -1,0 +1,1 @@
+"""What Tessera's services, and those around them, say to each other."""
