@@ -1,0 +1,1 @@
+"""One shop day, played through Tessera's public interfaces: ``make demo``."""
