@@ -43,7 +43,9 @@ def refuse(path: str, reason: str) -> InvalidPayload:
 def read(body: JsonObject, fields: Fields, path: str = "") -> dict[str, Any]:
     """Return the known fields of ``body``; raises :class:`InvalidPayload` for the first wrong one."""
     return {
-        name: reader(join(path, name), body[name]) for name, reader in fields.items() if name in body
+        name: reader(join(path, name), body[name])
+        for name, reader in fields.items()
+        if name in body
     }
 
 
@@ -219,6 +221,7 @@ def _weigh_key(path: str, key: str, value: Any, depth_left: int) -> int:
     inner = join(path, key)[:METADATA_KEY_LENGTH_MAX]
     if not is_storable(key) or len(key) > METADATA_KEY_LENGTH_MAX:
         raise refuse(
-            path, f"must have keys of at most {METADATA_KEY_LENGTH_MAX} storable characters"
+            path,
+            f"must have keys of at most {METADATA_KEY_LENGTH_MAX} storable characters",
         )
     return len(key) + 4 + _weigh(inner, value, depth_left - 1)

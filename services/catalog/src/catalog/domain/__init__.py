@@ -1,0 +1,1 @@
+"""What products and SKUs may become; pure."""

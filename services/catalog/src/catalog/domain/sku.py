@@ -1,0 +1,65 @@
+"""A stock keeping unit of a product."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from contracts.catalog import Product, Sku, SkuCreated, SkuUpdated, UpsertSku
+from contracts.errors import NotFound
+from contracts.payload import Fields, optional, refuse, text
+
+from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
+
+SkuEvent = SkuCreated | SkuUpdated
+
+FIELDS: Fields = {
+    "source_id": SOURCE_ID,
+    "sku": NAME,
+    "price": PRICE,
+    "currency": optional(
+        text(3, pattern="[A-Z]{3}", meaning="an ISO 4217 code of three capital letters")
+    ),
+    "attributes": METADATA,
+    "image_url": URL,
+    "metadata": METADATA,
+}
+
+
+def decide_upsert_sku(
+    state: Sku | None,
+    product: Product | None,
+    command: UpsertSku,
+    now: datetime,
+    id_of_source: str | None,
+    path: str = "",
+) -> Sequence[SkuEvent]:
+    """Return what the upsert changes; ``path`` leads to the SKU inside a larger body."""
+    if product is None:
+        raise NotFound.of("product", command.product_id)
+    is_elsewhere = state is not None and state.product_id != command.product_id
+    if command.must_exist and (state is None or is_elsewhere):
+        raise NotFound.of("sku", command.sku_id)
+    if is_elsewhere:
+        assert state is not None, "only a SKU that exists is elsewhere"
+        name = f"{path}.source_id" if path else "source_id"
+        raise refuse(name, f"must be unused: it names a SKU of product {state.product_id}")
+    values = read_changes(
+        state,
+        command.changes,
+        FIELDS,
+        own_id=command.sku_id,
+        id_of_source=id_of_source,
+        path=path,
+    )
+    if state is None:
+        sku = Sku(id=command.sku_id, product_id=product.id, created_at=now, **values)
+        return [SkuCreated(sku=sku)]
+    sku = state.model_copy(update=values)
+    if sku == state:
+        return []
+    return [SkuUpdated(sku=sku.model_copy(update={"updated_at": now}))]
+
+
+def evolve(state: Sku | None, event: SkuEvent) -> Sku:
+    """Return the SKU after the event."""
+    assert (state is None) == isinstance(event, SkuCreated), "a SKU is created once, first"
+    return event.sku

@@ -1,0 +1,133 @@
+"""The catalog on a real Postgres: commands, intake, two projects."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from catalog.app import build
+from catalog.audit import audit
+from contracts import ids, topics
+from contracts.catalog import (
+    IntakeRejected,
+    ProductCreated,
+    SkuCreated,
+    UpsertProduct,
+    UpsertSku,
+)
+from runtime.settings import Settings
+from runtime.testing import Harness
+
+pytestmark = pytest.mark.integration
+
+
+@pytest_asyncio.fixture
+async def harness(leased_settings: Settings) -> AsyncIterator[Harness]:
+    async with Harness(build(leased_settings)) as running:
+        yield running
+
+
+async def test_upsert_answers_the_product_and_appends_once(harness):
+    product_id = ids.product_id("p1", "mug")
+    changes = {"source_id": "mug", "name": "Mug", "price": 1250}
+    command = UpsertProduct(product_id=product_id, changes=changes)
+    first = await harness.command("p1", command)
+    again = await harness.command("p1", command)
+    assert first.status == again.status == 200
+    assert first.body == again.body
+    assert first.body["product"]["price"] == 1250
+    assert [type(event) for event in harness.appended] == [ProductCreated]
+    assert len(first.positions) == 1
+    assert again.positions == []
+
+
+async def test_projects_do_not_see_each_other(harness):
+    await harness.command("p1", UpsertProduct(product_id="prod_x", changes={"name": "One"}))
+    there = await harness.command(
+        "p2",
+        UpsertProduct(product_id="prod_x", changes={"name": "Two"}, must_exist=True),
+    )
+    assert there.status == 404
+    assert there.error.details == "Cannot find product with id prod_x"
+    sku = await harness.command("p2", UpsertSku(sku_id="sku_1", product_id="prod_x", changes={}))
+    assert sku.status == 404
+    assert len(harness.appended) == 1
+
+
+async def test_intake_takes_products_with_their_skus(harness):
+    mug = {
+        "source_id": "mug",
+        "name": "Mug",
+        "price": 1250,
+        "skus": [
+            {"source_id": "mug-s", "price": 1000},
+            {"source_id": "mug-l", "price": 1500},
+        ],
+    }
+    await harness.intake(topics.INTAKE_PRODUCTS, "p1", mug)
+    await harness.intake(topics.INTAKE_PRODUCTS, "p1", [mug, {"source_id": "cup"}])
+    created = [event for event in harness.appended if isinstance(event, ProductCreated)]
+    assert [event.product.source_id for event in created] == ["mug", "cup"]
+    skus = [event.sku for event in harness.appended if isinstance(event, SkuCreated)]
+    assert [(sku.source_id, sku.product_id) for sku in skus] == [
+        ("mug-s", ids.product_id("p1", "mug")),
+        ("mug-l", ids.product_id("p1", "mug")),
+    ]
+    assert len(harness.appended) == 4
+
+
+@pytest.mark.parametrize(
+    ("element", "prop"),
+    [
+        ({"name": "no source"}, "source_id"),
+        ({"source_id": 7}, "source_id"),
+        ({"source_id": "b", "price": -1}, "price"),
+        ({"source_id": "b", "skus": [{"price": 1}]}, "skus[0].source_id"),
+        (
+            {
+                "source_id": "b",
+                "skus": [{"source_id": "s"}, {"source_id": "t", "price": "1"}],
+            },
+            "skus[1].price",
+        ),
+        ({"source_id": "b", "skus": 7}, "skus"),
+        ({"source_id": "b", "skus": ["x"]}, "skus[0]"),
+        ("text", None),
+    ],
+)
+async def test_intake_refuses_one_and_takes_the_others(harness, element, prop):
+    batch = [{"source_id": "a"}, element, {"source_id": "c"}]
+    await harness.intake(topics.INTAKE_PRODUCTS, "p1", batch)
+    rejected = [event for event in harness.appended if isinstance(event, IntakeRejected)]
+    taken = [event for event in harness.appended if isinstance(event, ProductCreated)]
+    assert [event.product.source_id for event in taken] == ["a", "c"]
+    assert len(harness.appended) == 3
+    assert [(one.index, one.property) for one in rejected] == [(1, prop)]
+    assert prop is None or prop in rejected[0].reason
+
+
+async def test_garbage_is_rejected_and_nothing_stops(harness):
+    for raw in (b"\xff\xfe", b"{", b"[[1]]", b"null", b'{"source_id": "\\ud800"}', b""):
+        await harness.intake(topics.INTAKE_PRODUCTS, "p1", raw)
+    await harness.intake(topics.INTAKE_PRODUCTS, "", {"source_id": "a"})
+    await harness.intake(topics.INTAKE_PRODUCTS, "p1", {"source_id": "a"})
+    kinds = [type(event) for event in harness.appended]
+    assert kinds == [IntakeRejected] * 7 + [ProductCreated]
+    assert await harness.rows("dead_letters") == []
+
+
+async def test_audit_is_clean_and_finds_a_changed_aggregate(harness):
+    await harness.intake(
+        topics.INTAKE_PRODUCTS,
+        "p1",
+        {"source_id": "a", "price": 5, "skus": [{"source_id": "s"}]},
+    )
+    async with harness.service.pool.acquire() as connection:
+        assert await audit(connection) == []
+        await connection.execute(
+            "UPDATE aggregates SET state = jsonb_set(state, '{product_id}', '\"prod_9\"')"
+            " WHERE stream_id LIKE 'sku-%'"
+        )
+        sku_id = ids.sku_id("p1", "s")
+        assert await audit(connection) == [
+            f"project p1: sku-{sku_id} belongs to prod_9, which does not exist"
+        ]
