@@ -1,0 +1,102 @@
+# Everything a developer or an operator runs. `make help` lists it.
+.DEFAULT_GOAL := help
+.SHELLFLAGS := -eu -o pipefail -c
+SHELL := bash
+PYTHON := .venv/bin/python
+STACK := PYTHONPATH=deploy/local $(PYTHON) -m tessera_stack
+PACKAGES := $(wildcard libs/*) $(wildcard services/*)
+SERVICE ?=
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-22s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: .venv/.installed ## Make .venv with the locked versions of everything
+
+.venv/.installed: requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
+	@command -v python3 >/dev/null || { echo "Python 3.11 is missing. Install it:  apt-get install -y python3 python3-venv"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "· Python: installing the locked packages"
+	@test -x $(PYTHON) || python3 -m venv .venv || { echo "Install it:  apt-get install -y python3-venv"; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@touch $@
+
+.PHONY: up
+up: install ## Start Kafka, Postgres and all services (SCALE_LEDGER=2 starts two ledgers)
+	@$(STACK) up
+
+.PHONY: down
+down: install ## Stop what `make up` started
+	@$(STACK) down
+
+.PHONY: status
+status: install ## Say which processes are ready
+	@$(STACK) status
+
+.PHONY: logs
+logs: install ## Follow the logs (SERVICE=ledger)
+	@$(STACK) logs $(SERVICE)
+
+.PHONY: restart
+restart: install ## Restart all services, or one (SERVICE=ledger)
+	@$(STACK) restart $(SERVICE)
+
+.PHONY: kill
+kill: install ## SIGKILL one service; it is started again (SERVICE=ledger)
+	@$(STACK) kill $(SERVICE)
+
+.PHONY: demo
+demo: install ## Play one shop day through the running system
+	@$(PYTHON) -m demo
+
+.PHONY: audit
+audit: install ## Fold the logs again and compare every balance and every read model
+	@$(STACK) run tools.audit
+
+.PHONY: republish
+republish: install ## Publish the logs to their topics again (SERVICE=…)
+	@$(STACK) run runtime.admin republish $(SERVICE)
+
+.PHONY: rebuild
+rebuild: install ## Drop and rebuild read models from the logs (SERVICE=gateway)
+	@$(STACK) run runtime.admin rebuild $(SERVICE)
+
+.PHONY: replay-dead-letters
+replay-dead-letters: install ## Handle dead letters again, in order (SERVICE=…)
+	@$(STACK) run runtime.admin replay-dead-letters $(SERVICE)
+
+.PHONY: bench
+bench: install ## Measure the running system; writes .local/bench.json
+	@$(PYTHON) -m bench
+
+.PHONY: lint
+lint: install ## Formatter and linter
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/lint-imports --no-cache >/dev/null || .venv/bin/lint-imports --no-cache
+	@$(PYTHON) tools/tidy.py
+
+.PHONY: types
+types: install ## Strict types
+	@.venv/bin/mypy $(addsuffix /src,$(PACKAGES)) demo bench tools deploy/local/tessera_stack
+
+.PHONY: check
+check: lint types ## Lint, types and unit tests
+	@$(PYTHON) -m pytest -m "not integration and not e2e and not chaos" -n 2
+
+.PHONY: test
+test: check ## Everything CI runs
+	@$(PYTHON) -m pytest -m integration -n 2
+	@$(PYTHON) -m pytest -m "e2e or chaos" tests
+
+.PHONY: docs
+docs: install ## Generate OpenAPI and AsyncAPI documents
+	@$(PYTHON) -m gateway.openapi
+	@$(PYTHON) -m contracts.asyncapi
+
+.PHONY: lock
+lock: install ## Make requirements.lock from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	    --extra dev pyproject.toml -o requirements.lock
