@@ -14,7 +14,8 @@ import voucherify
 from aiokafka import AIOKafkaProducer
 from voucherify import models
 
-ENV_FILE = Path(__file__).parent.parent / ".local" / "env"
+ROOT = Path(__file__).parent.parent
+ENV_FILE = Path(os.environ.get("TESSERA_ENV_FILE", ROOT / ".local" / "env"))
 Json = dict[str, Any]
 
 

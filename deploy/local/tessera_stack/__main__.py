@@ -58,8 +58,10 @@ def main() -> int:
     parser.add_argument(
         "action", choices=["up", "down", "status", "logs", "restart", "kill", "run", "infra"]
     )
-    parser.add_argument("--dir", type=Path, default=ROOT / ".local" / "run")
-    parser.add_argument("--env-file", type=Path, default=ROOT / ".local" / "env")
+    directory = os.environ.get("TESSERA_STACK_DIR", str(ROOT / ".local" / "run"))
+    env_file = os.environ.get("TESSERA_ENV_FILE", str(ROOT / ".local" / "env"))
+    parser.add_argument("--dir", type=Path, default=Path(directory))
+    parser.add_argument("--env-file", type=Path, default=Path(env_file))
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
     state = State(chosen.dir)

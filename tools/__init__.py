@@ -1,0 +1,1 @@
+"""Checks and reports that are run by make targets."""
