@@ -67,7 +67,7 @@ class HookReceiver:
         kept = self.hooks
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the library's name
+            def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", "0"))
                 body = self.rfile.read(length)
                 kept.append(Hook({k.lower(): v for k, v in self.headers.items()}, body))

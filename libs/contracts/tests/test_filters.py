@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from contracts.errors import InvalidPayload
 from contracts.filters import OPERATORS, check_filter, matches
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from pydantic import BaseModel
+
 from contracts.errors import DomainError, JsonObject
 from contracts.messages import Command, Envelope, Event, Reply
-from pydantic import BaseModel
 from runtime.aggregate import Aggregate
 from runtime.consumer import (
     CommandConsumer,

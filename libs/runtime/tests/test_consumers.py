@@ -6,6 +6,7 @@ import counter_service as counter
 import pytest
 import pytest_asyncio
 from counter_service import Broken, Count, Counted, Fail, Note
+
 from runtime.settings import Settings
 from runtime.testing import Harness
 

@@ -8,9 +8,10 @@ import asyncpg
 import counter_service as counter
 import pytest
 import pytest_asyncio
+from counter_service import Count
+
 from contracts import topics
 from contracts.messages import Envelope
-from counter_service import Count
 from runtime import admin, clock, ids, migrate
 from runtime.bus import KafkaBus, Outgoing
 from runtime.service import Service

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from catalog.domain import product as products
 from catalog.domain import sku as skus
 from catalog.domain.product import decide_upsert_product

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
 from catalog.app import build
 from catalog.audit import audit
 from contracts import ids, topics

@@ -116,7 +116,7 @@ class IdempotencyKeyReused(DomainError):
         )
 
 
-class Unavailable(Exception):  # noqa: N818 - it states a fact, like its family in style.md
+class Unavailable(Exception):
     """The request cannot be served now and may be repeated as it is: 503 with Retry-After."""
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:

@@ -168,7 +168,7 @@ def format_positions(positions: Sequence[Position]) -> str:
 def parse_positions(text: str) -> tuple[Position, ...]:
     """Read :func:`format_positions`; raises ``ValueError`` on anything else."""
     parts = [item.split("/") for item in text.split(",") if item]
-    if any(len(part) != 3 for part in parts):
+    if any(len(part) != len(Position._fields) for part in parts):
         message = "positions are written service/partition/position"
         raise ValueError(message)
     return tuple(Position(service, int(part), int(at)) for service, part, at in parts)

@@ -15,13 +15,13 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import TopicAlreadyExistsError
-from contracts import topics
 
+from contracts import topics
 from runtime import migrate
+from runtime.batches import Record
 from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.database import Connection, connect, open_pool
-from runtime.batches import Record
 from runtime.inbox import Consumer
 from runtime.read_model import Table
 from runtime.relay import Relay

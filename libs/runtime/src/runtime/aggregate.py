@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from contracts.messages import Event
 from pydantic import BaseModel
+
+from contracts.messages import Event
 
 S = TypeVar("S", bound=BaseModel)
 

@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from contracts.messages import Envelope, Message
 
+from contracts.messages import Envelope, Message
 from runtime import clock, ids
 from runtime.settings import Settings
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import orjson
 import structlog
+from pydantic import ValidationError
+
 from contracts import topics as topic_names
 from contracts.catalog import IntakeRejected
 from contracts.errors import (
@@ -20,13 +22,11 @@ from contracts.errors import (
     Unavailable,
 )
 from contracts.messages import Command, Envelope, Event, Message, Reply
-from pydantic import ValidationError
-
 from runtime import clock, limits, metrics, read_model
 from runtime.aggregate import Aggregate
+from runtime.batches import Record
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.database import Connection
-from runtime.batches import Record
 from runtime.inbox import Consumer, Item, Outcome, Read, TryAgain, Unreadable
 from runtime.unit import Batch, Unit, savepoint
 
@@ -183,7 +183,7 @@ class CommandConsumer(_Writer):
             messages = [(item.envelope, item.message) for item in items]
             batch.context = await self._prepare(batch.connection, messages)
 
-    async def _handle(self, batch: Batch, item: Item, is_alone: bool) -> _Handled:  # noqa: FBT001
+    async def _handle(self, batch: Batch, item: Item, is_alone: bool) -> _Handled:
         envelope = item.envelope
         handler = self._handlers[envelope.type]
         try:
@@ -400,7 +400,7 @@ class IntakeConsumer(_Writer):
         except (DomainError, ValueError, TypeError, KeyError, AttributeError):
             return []  # malformed: the handler says how
 
-    async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> None:  # noqa: FBT001
+    async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> None:
         handler = self._handlers[element.record.topic]
         reason = element.reason
         at_fault = None

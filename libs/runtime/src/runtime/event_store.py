@@ -12,8 +12,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 import asyncpg
-from contracts.messages import Envelope
 
+from contracts.messages import Envelope
 from runtime.database import Connection
 
 APPEND_LOCK = 1

@@ -15,10 +15,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
-from contracts.errors import DomainError
-from contracts.messages import Envelope
 from faststream.kafka import KafkaBroker
 
+from contracts.errors import DomainError
+from contracts.messages import Envelope
 from runtime import batches, clock, limits, metrics
 from runtime.batches import Record
 from runtime.bus import Bus, Outgoing
@@ -48,15 +48,15 @@ class Item(NamedTuple):
     message: Any
 
 
-class Unreadable(Exception):  # noqa: N818 - it states a fact
+class Unreadable(Exception):
     """The record is no message of this topic; it becomes a dead letter at once."""
 
 
-class _Gap(Exception):  # noqa: N818
+class _Gap(Exception):
     """Records between the stored offset and the first one fetched were never handled."""
 
 
-class TryAgain(Exception):  # noqa: N818
+class TryAgain(Exception):
     """The same batch succeeds when it is taken again."""
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from contracts.messages import TYPES, Envelope, Event
-
 from runtime.database import Connection
 
 Row = dict[str, Any]

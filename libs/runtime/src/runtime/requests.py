@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
-from contracts import topics
-from contracts.errors import DomainError, ErrorBody, Unavailable
-from contracts.messages import Envelope, Message, Reply, Request
 from faststream.kafka import KafkaBroker
 from pydantic import ValidationError
 
+from contracts import topics
+from contracts.errors import DomainError, ErrorBody, Unavailable
+from contracts.messages import Envelope, Message, Reply, Request
 from runtime import batches, metrics
 from runtime.batches import Record
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
@@ -109,7 +109,7 @@ class RequestConsumer:
         try:
             answers = await self._handle_batch(asked)
             assert len(answers) == len(asked), "one answer per request"
-        except Exception as error:  # noqa: BLE001 - one bad request must not take the others with it
+        except Exception as error:
             logger.warning("batch_failed", consumer=self.name, error=repr(error), exc_info=True)
             answers = [await self._answer_alone(one) for one in asked]
         return [

@@ -9,11 +9,11 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import ValidationError
+
 from contracts import topics
 from contracts.errors import Unavailable
 from contracts.messages import Envelope, Message, Position, Reply
-from pydantic import ValidationError
-
 from runtime import clock, ids
 from runtime.bus import Bus, outgoing
 from runtime.database import connect

@@ -13,11 +13,11 @@ import structlog
 import uvicorn
 import uvloop
 from aiohttp import web
-from contracts import topics
-from contracts.messages import Envelope
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from contracts import topics
+from contracts.messages import Envelope
 from runtime import batches, clock, ids, log
 from runtime.bus import Bus, KafkaBus
 from runtime.consumer import ProjectionConsumer
@@ -95,13 +95,12 @@ class Service:
             project_id=project_id,
             correlation_id=correlation_id,
         )
-        async with self.pool.acquire() as connection:
-            async with connection.transaction():
-                batch = Batch(connection, self.name, self.settings.event_partitions, envelope.time)
-                unit = Unit(batch, envelope)
-                yield unit
-                unit.keep()
-                await batch.write()
+        async with self.pool.acquire() as connection, connection.transaction():
+            batch = Batch(connection, self.name, self.settings.event_partitions, envelope.time)
+            unit = Unit(batch, envelope)
+            yield unit
+            unit.keep()
+            await batch.write()
         if batch.events:
             self.wake_relay()
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
-from contracts import topics
-from contracts.messages import Envelope, Event, Message, Position
 from pydantic import BaseModel
 
+from contracts import topics
+from contracts.messages import Envelope, Event, Message, Position
 from runtime import event_store, ids
 from runtime.aggregate import Aggregate
 from runtime.database import Connection

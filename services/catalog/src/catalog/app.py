@@ -1,10 +1,9 @@
 """The catalog's wiring."""
 
+from catalog.handlers import COMMANDS, INTAKE
 from runtime.consumer import CommandConsumer, IntakeConsumer
 from runtime.service import Service
 from runtime.settings import Settings
-
-from catalog.handlers import COMMANDS, INTAKE
 
 
 def build(settings: Settings) -> Service:

@@ -1,8 +1,7 @@
 """What must hold in the catalog besides "every state is the fold of its stream" (runtime's audit)."""
 
-from runtime.database import Connection
-
 from catalog.queries import skus_without_product
+from runtime.database import Connection
 
 
 async def audit(connection: Connection) -> list[str]:

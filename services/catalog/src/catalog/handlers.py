@@ -3,6 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from catalog import limits
+from catalog.domain import product as products
+from catalog.domain import sku as skus
+from catalog.domain.common import SOURCE_ID
+from catalog.domain.product import decide_upsert_product
+from catalog.domain.sku import decide_upsert_sku
 from contracts import ids, topics
 from contracts.catalog import Product, Sku, UpsertProduct, UpsertSku
 from contracts.errors import JsonObject
@@ -11,13 +17,6 @@ from contracts.payload import json_object, list_of, required
 from runtime.aggregate import Aggregate
 from runtime.consumer import Handler
 from runtime.unit import Unit
-
-from catalog import limits
-from catalog.domain import product as products
-from catalog.domain import sku as skus
-from catalog.domain.common import SOURCE_ID
-from catalog.domain.product import decide_upsert_product
-from catalog.domain.sku import decide_upsert_sku
 
 PRODUCT: Aggregate[Product] = Aggregate("product", Product, products.evolve)
 SKU: Aggregate[Sku] = Aggregate("sku", Sku, skus.evolve)

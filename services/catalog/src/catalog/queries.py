@@ -1,8 +1,7 @@
 """What is read besides aggregates by id."""
 
-from runtime.database import Connection
-
 from catalog import limits
+from runtime.database import Connection
 
 
 async def skus_without_product(connection: Connection) -> list[tuple[str, str, str]]:

@@ -3,17 +3,17 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import orjson
+
 from contracts import topics
 from contracts.messages import Command, Envelope, Event, Message, Reply, Request
-
 from runtime import clock, event_store, ids, migrate
 from runtime.admin import migrate_service
+from runtime.batches import Record
 from runtime.bus import Outgoing
 from runtime.database import open_pool
-from runtime.batches import Record
 from runtime.read_model import parse_event
 from runtime.requests import RequestConsumer
 from runtime.service import Service
@@ -56,7 +56,7 @@ class Harness:
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._positions: dict[str, int] = defaultdict(int)
 
-    async def __aenter__(self) -> "Harness":
+    async def __aenter__(self) -> Self:
         if self._is_new:
             await self._set_up()
         self.service.pool = await open_pool(self.service.settings, self.service.name)

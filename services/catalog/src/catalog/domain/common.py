@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from catalog import limits
 from contracts.errors import JsonObject
 from contracts.payload import (
     Fields,
@@ -14,8 +15,6 @@ from contracts.payload import (
     text,
     whole_number,
 )
-
-from catalog import limits
 
 ID: Reader = text(
     limits.ID_LENGTH_MAX,

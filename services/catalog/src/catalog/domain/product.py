@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from catalog import limits
+from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
 from contracts.catalog import Product, ProductCreated, ProductUpdated, UpsertProduct
 from contracts.errors import NotFound
 from contracts.payload import Fields, list_of, optional, text
-
-from catalog import limits
-from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
 
 ProductEvent = ProductCreated | ProductUpdated
 

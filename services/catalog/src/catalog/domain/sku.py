@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
 from contracts.catalog import Product, Sku, SkuCreated, SkuUpdated, UpsertSku
 from contracts.errors import NotFound
 from contracts.payload import Fields, optional, refuse, text
-
-from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
 
 SkuEvent = SkuCreated | SkuUpdated
 
