@@ -1,0 +1,1 @@
+"""What we publish about speed, and how to repeat it: ``make bench``."""

@@ -1,0 +1,102 @@
+"""Measure the running system beside its references; print a table, write ``.local/bench.json``."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from bench import hops, load, machine
+from demo.shop import read_env
+
+OUTPUT = Path(__file__).parent.parent / ".local" / "bench.json"
+CODES = 20_000
+ROUNDS = 400
+CALLERS = 128
+SECONDS = 15.0
+
+
+async def main() -> int:
+    """Run every measure once."""
+    env = read_env()
+    if "TESSERA_URL" not in env:
+        print("No running system: start one with `make up`.", file=sys.stderr)
+        return 1
+    print(f"Machine: {machine.describe()}")
+    kafka, database = env["KAFKA_BOOTSTRAP_SERVERS"], await hops.bench_database(env["DATABASE_URL"])
+    three = await hops.measure_hops(kafka, database, 3, ROUNDS, commits=True)
+    two = await hops.measure_hops(kafka, database, 2, ROUNDS, commits=False)
+    transactions = hops.pgbench(database)
+    copied = await hops.bare_copy(database, CODES)
+    connector = aiohttp.TCPConnector(limit=CALLERS)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        client = load.Client(session, env)
+        campaign, generated = await load.make_codes(client, CODES)
+        listed = await client.must("GET", f"/v1/vouchers?campaign_id={campaign}&limit=100")
+        codes = [voucher["code"] for voucher in listed["vouchers"]]
+        redemption = await load.one_at_a_time(client, "/v1/redemptions", codes, ROUNDS)
+        validation = await load.one_at_a_time(client, "/v1/validations", codes, ROUNDS)
+        before = machine.processor_seconds()
+        rate, failed = await load.at_saturation(client, codes, CALLERS, SECONDS)
+        used = machine.processor_seconds()
+        used.subtract(before)
+    rows = [
+        _row("redemption, one at a time, p50", "ms", redemption, three, 50, 2.0),
+        _row("redemption, one at a time, p95", "ms", redemption, three, 95, 2.0),
+        _row("validation, one at a time, p50", "ms", validation, two, 50, 2.0),
+        _row("validation, one at a time, p95", "ms", validation, two, 95, 2.0),
+        _entry("redemptions at saturation", "1/s", rate, "pgbench, 8 clients", transactions, 0.5),
+        _entry("codes stored and searchable", "1/s", generated, "bare COPY", copied, 0.3),
+    ]
+    _print(rows)
+    print(
+        f"\nAt saturation ({CALLERS} callers, {SECONDS:.0f} s, {failed} not answered 200) the processor went to:"
+    )
+    total = sum(used.values())
+    for name, seconds in used.most_common():
+        print(f"  {name:<15} {100 * seconds / total:5.1f} %")
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(json.dumps(rows, indent=1))
+    return 0
+
+
+def _row(
+    measure: str, unit: str, times: list[float], reference: list[float], percent: int, aim: float
+) -> dict[str, Any]:
+    name = "three bare hops and one commit" if "redemption" in measure else "two bare hops"
+    value = statistics.quantiles(times, n=100)[percent - 1]
+    return _entry(
+        measure, unit, value, name, statistics.quantiles(reference, n=100)[percent - 1], aim
+    )
+
+
+def _entry(
+    measure: str, unit: str, value: float, reference: str, reference_value: float, aim: float
+) -> dict[str, Any]:
+    return {
+        "measure": measure,
+        "value": round(value, 3),
+        "unit": unit,
+        "reference": reference,
+        "reference_value": round(reference_value, 3),
+        "ratio": round(value / reference_value, 3),
+        "aim": aim,
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    print(
+        f"\n{'measure':<34}{'value':>10} {'unit':<5}{'reference':<34}{'value':>10}{'ratio':>8}{'aim':>6}"
+    )
+    for row in rows:
+        print(
+            f"{row['measure']:<34}{row['value']:>10.2f} {row['unit']:<5}{row['reference']:<34}"
+            f"{row['reference_value']:>10.2f}{row['ratio']:>8.2f}{row['aim']:>6.1f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(uvloop.run(main()))
