@@ -118,6 +118,13 @@ def whole_number(least: int = 0, most: int = WHOLE_NUMBER_MAX) -> Reader:
     return reader
 
 
+def boolean(path: str, value: Any) -> bool:
+    """True or false, and nothing that looks like it."""
+    if not isinstance(value, bool):
+        raise refuse(path, "must be true or false")
+    return value
+
+
 def one_of(*values: str) -> Reader:
     """One of a few words."""
 

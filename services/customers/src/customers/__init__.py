@@ -1,0 +1,1 @@
+"""Customers, their segments, orders and custom events; and what upstream systems send of them."""

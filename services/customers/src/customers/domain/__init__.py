@@ -1,0 +1,1 @@
+"""What customers, segments, orders and custom events may become; pure."""
