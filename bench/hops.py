@@ -47,7 +47,7 @@ async def measure_hops(
             names[number + 1],
             dsn,
         ]
-        others.append(subprocess.Popen(command, cwd=Path(__file__).parent.parent))
+        others.append(subprocess.Popen(command, cwd=Path(__file__).parent.parent))  # noqa: ASYNC220
     consumer = AIOKafkaConsumer(
         names[-1], bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50
     )

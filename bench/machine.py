@@ -20,14 +20,9 @@ SERVICES = (
 def describe() -> str:
     """Return one line about the machine."""
     memory = Path("/proc/meminfo").read_text().split()[1]
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.machine()
     return f"{os.cpu_count()} cores of {model}, {int(memory) // 1024 // 1024} GiB, Python {platform.python_version()}"
 
 

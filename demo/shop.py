@@ -72,7 +72,8 @@ class Shop:
         answer = self.validations.validate_stacked_discounts(
             validations_validate_request_body=request
         )
-        return answer.to_dict()
+        found: Json = answer.to_dict()
+        return found
 
     def redeem(self, body: Json, key: str | None = None) -> Answer:
         """Redeem a stack; with the same key again as often as the answer is not definite."""

@@ -35,7 +35,7 @@ def down(directory: Path) -> None:
     """Stop what ``up`` started, and nothing else."""
     state = State(directory)
     pid = state.read().get("supervisor_pid")
-    if is_alive(pid):
+    if pid and is_alive(pid):
         say("Services: stopping")
         os.kill(int(pid), signal.SIGTERM)
         deadline = time.monotonic() + 60

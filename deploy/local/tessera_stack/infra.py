@@ -132,7 +132,7 @@ def _kafka_properties(port: int, controller_port: int, data: Path) -> str:
 
 def _stop_kafka(state: State) -> None:
     pid = state.read().get("kafka_pid")
-    if is_alive(pid):
+    if pid and is_alive(pid):
         say("Kafka: stopping")
         _terminate(int(pid), 30)
     state.forget("kafka_pid")
