@@ -1,0 +1,41 @@
+"""Derived ids: always the same, and never two names' the same."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import ids
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=40)
+DERIVATIONS = [
+    (ids.customer_id, "cust"),
+    (ids.order_id, "ord"),
+    (ids.product_id, "prod"),
+    (ids.sku_id, "sku"),
+    (ids.voucher_id, "v"),
+    (ids.tracking_id, "track"),
+]
+
+
+def test_ids_of_stored_data_never_change():
+    assert ids.customer_id("proj_1", "anna") == "cust_FWcSDCYBr0ELOhC5fbB92mfU"
+    assert ids.order_id("proj_1", "o-1") == "ord_7tGvn5cwMAT8tF4YfXIo3iVI"
+
+
+@pytest.mark.parametrize(("derive", "prefix"), DERIVATIONS)
+def test_shape(derive, prefix):
+    assert re.fullmatch(rf"{prefix}_[0-9A-Za-z]{{24}}", derive("proj_1", "näme ☃"))
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), unique=True, max_size=20))
+def test_other_names_have_other_ids(names):
+    for derive, _ in DERIVATIONS:
+        assert len({derive(*name) for name in names}) == len(names)
+
+
+@given(TEXT, TEXT)
+def test_each_kind_has_ids_of_its_own(project, name):
+    bare = {derive(project, name).partition("_")[2] for derive, _ in DERIVATIONS}
+    assert len(bare) == len(DERIVATIONS)
