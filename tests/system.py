@@ -1,0 +1,303 @@
+"""A whole running system, and a plain HTTP client of its API."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from tessera_stack import services, start_infra
+from tessera_stack.infra import Infra
+from tessera_stack.state import State
+
+ROOT = Path(__file__).resolve().parents[1]
+DIRECTORY = Path(os.environ.get("TESSERA_STACK_DIR", ROOT / ".local" / "test"))
+ENV_FILE = Path(os.environ.get("TESSERA_ENV_FILE", DIRECTORY / "env"))
+Json = dict[str, Any]
+
+
+class System:
+    """The system under test: started for the run, or the one that the environment names."""
+
+    def __init__(self) -> None:
+        self.env: dict[str, str] = {}
+        self.state = State(DIRECTORY)
+
+    def start(self) -> None:
+        """Start everything; harmless when it runs."""
+        self._stack("up")
+        os.environ["TESSERA_ENV_FILE"] = str(ENV_FILE)
+        self.env = _read(ENV_FILE)
+
+    def stop(self) -> None:
+        """Stop what was started."""
+        self._stack("down")
+
+    def _stack(self, action: str, *arguments: str) -> str:
+        command = [sys.executable, "-m", "tessera_stack", action, *arguments]
+        command += ["--dir", str(DIRECTORY), "--env-file", str(ENV_FILE)]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "local")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{action}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    @property
+    def infra(self) -> Infra:
+        """Addresses of Kafka and Postgres."""
+        return start_infra(DIRECTORY)
+
+    def kill(self, service: str) -> None:
+        """SIGKILL a service; supervisord starts it again."""
+        services.kill(self.state, service)
+
+    def pause(self, service: str) -> None:
+        """Stop a service and leave it stopped."""
+        services.supervisorctl(self.state, "stop", service)
+
+    def resume(self, service: str) -> None:
+        """Start a stopped service and wait until it is ready."""
+        services.supervisorctl(self.state, "start", service)
+        port = self.state.read()["health"][service]
+        wait_until(lambda: services.is_ready(port), f"{service} ready")
+
+    @contextmanager
+    def instead_of(self, service: str, **environment: str) -> Iterator[None]:
+        """Run the service with other variables; when it dies it is started again, as it would be."""
+        self.pause(service)
+        values = {**os.environ, **services.environment(self.state, self.infra), **environment}
+        values["HEALTH_PORT"] = str(self.state.read()["health"][service])
+        command = [sys.executable, "-m", service]
+        process = subprocess.Popen(command, env=values, cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.deaths = 0
+        keeper = _Keeper(command, values, process)
+        try:
+            yield
+        finally:
+            self.deaths = keeper.stop()
+            self.resume(service)
+
+    def audit(self) -> str:
+        """Run the audit; fails with its findings."""
+        return self._module("tools.audit")
+
+    def admin(self, *arguments: str) -> str:
+        """Run ``runtime.admin``."""
+        return self._module("runtime.admin", *arguments)
+
+    def _module(self, module: str, *arguments: str) -> str:
+        values = {**os.environ, **services.environment(self.state, self.infra)}
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=values,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{module}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def project(self) -> "Api":
+        """Create a new project; returns a client with its server key."""
+        management = self.management()
+        body = {
+            "name": f"Test {uuid.uuid4().hex[:8]}",
+            "timezone": "Europe/Berlin",
+            "currency": "EUR",
+        }
+        made = management.must("POST", "/management/v1/projects", body)
+        key = made["server_side_key"]
+        headers = {"X-App-Id": key["app_id"], "X-App-Token": key["app_token"]}
+        return Api(self.env["TESSERA_URL"], headers, made["id"], made)
+
+    def management(self) -> "Api":
+        """Return a client with the management key."""
+        headers = {
+            "X-Management-Id": self.env["TESSERA_MANAGEMENT_ID"],
+            "X-Management-Token": self.env["TESSERA_MANAGEMENT_TOKEN"],
+        }
+        return Api(self.env["TESSERA_URL"], headers, "")
+
+
+class _Keeper:
+    """Restarts a process that dies, as supervisord would."""
+
+    def __init__(
+        self, command: list[str], env: dict[str, str], process: "subprocess.Popen[bytes]"
+    ) -> None:
+        import threading
+
+        self._command, self._env, self._process = command, env, process
+        self._stopped = threading.Event()
+        self._deaths = 0
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def _keep(self) -> None:
+        while not self._stopped.is_set():
+            if self._process.poll() is not None:
+                self._deaths += 1
+                self._process = subprocess.Popen(
+                    self._command, env=self._env, cwd=ROOT, stdout=subprocess.DEVNULL
+                )
+            self._stopped.wait(0.05)
+
+    def stop(self) -> int:
+        self._stopped.set()
+        self._thread.join()
+        self._process.terminate()
+        self._process.wait(30)
+        return self._deaths
+
+
+class Answer(NamedTuple):
+    """One HTTP answer."""
+
+    status: int
+    json: Any
+    headers: httpx.Headers
+
+    @property
+    def key(self) -> str:
+        """The error's key."""
+        return str(self.json.get("key", "")) if isinstance(self.json, dict) else ""
+
+
+class Api:
+    """The public API with one set of keys."""
+
+    def __init__(
+        self, url: str, headers: dict[str, str], project_id: str, made: Json | None = None
+    ) -> None:
+        self.project_id = project_id
+        self.made = made or {}
+        self.headers = headers
+        self.url = url
+        limits = httpx.Limits(max_connections=600, max_keepalive_connections=600)
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=60, limits=limits)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = "",
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Send one request."""
+        extra = {**({"Idempotency-Key": key} if key else {}), **(headers or {})}
+        if content is not None:
+            extra = {"Content-Type": "application/json", **extra}
+            response = self._client.request(method, path, content=content, headers=extra)
+        else:
+            response = self._client.request(method, path, json=body, headers=extra)
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return Answer(response.status_code, response.json() if is_json else None, response.headers)
+
+    def must(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
+        """Send one request that has to succeed; returns its body."""
+        answer = self.call(method, path, body, key=key)
+        assert 200 <= answer.status < 300, (method, path, answer.status, answer.json)
+        return answer.json
+
+    async def at_once(
+        self,
+        requests: list[tuple[str, str, Json, str]],
+        *,
+        retries: int = 0,
+    ) -> list[Answer]:
+        """Send requests ``(method, path, body, key)`` at the same moment.
+
+        With ``retries`` an indefinite answer (503, 429, lost connection) is repeated with its key.
+        """
+        limits = httpx.Limits(max_connections=len(requests), max_keepalive_connections=None)
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=self.headers, timeout=60, limits=limits
+        ) as client:
+
+            async def send(method: str, path: str, body: Json, key: str) -> Answer:
+                for attempt in range(retries + 1):
+                    try:
+                        response = await client.request(
+                            method, path, json=body, headers={"Idempotency-Key": key} if key else {}
+                        )
+                    except httpx.TransportError:
+                        if attempt == retries:
+                            raise
+                    else:
+                        if response.status_code not in {429, 503} or attempt == retries:
+                            return Answer(response.status_code, response.json(), response.headers)
+                    await asyncio.sleep(0.25)
+                raise AssertionError("unreachable")
+
+            return list(await asyncio.gather(*(send(*request) for request in requests)))
+
+    # -- what tests need all the time ------------------------------------------------------------
+
+    def voucher(self, quantity: int | None = None, code: str = "", **more: Any) -> str:
+        """Create a code that takes 1.00 off the order; returns it."""
+        code = code or f"T-{uuid.uuid4().hex[:10]}"
+        body = {
+            "type": "DISCOUNT_VOUCHER",
+            "discount": {"type": "AMOUNT", "amount_off": 100, "effect": "APPLY_TO_ORDER"},
+            "redemption": {"quantity": quantity},
+            **more,
+        }
+        self.must("POST", f"/v1/vouchers/{code}", body)
+        return code
+
+    def redeem(self, *codes: str, amount: int = 2000, customer: str = "", key: str = "") -> Answer:
+        """Redeem codes on an order of its own."""
+        return self.call(
+            "POST", "/v1/redemptions", cart(*codes, amount=amount, customer=customer), key=key
+        )
+
+
+def cart(*codes: str, amount: int = 2000, customer: str = "") -> Json:
+    """Return a request to validate or redeem the codes on a new order."""
+    return {
+        "redeemables": [{"object": "voucher", "id": code} for code in codes],
+        "customer": {"source_id": customer or f"c-{uuid.uuid4().hex[:8]}"},
+        "order": {"source_id": f"o-{uuid.uuid4().hex}", "amount": amount},
+    }
+
+
+def wait_until(look: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+    """Return the first true value of ``look``; fails after the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {timeout_s} s: {what}")
+
+
+def run(work: Awaitable[Any]) -> Any:
+    """Run a coroutine from a synchronous test."""
+    return asyncio.run(work)  # type: ignore[arg-type]
+
+
+def _read(path: Path) -> dict[str, str]:
+    os.environ["TESSERA_ENV_FILE"] = str(path)
+    values = {}
+    for line in path.read_text().splitlines():
+        name, separator, value = line.partition("=")
+        if separator:
+            values[name] = value.strip("'\"")
+    return values
