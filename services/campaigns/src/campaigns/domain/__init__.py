@@ -1,0 +1,1 @@
+"""Pure decisions of campaigns, vouchers, validation rules and assignments."""

@@ -1,0 +1,228 @@
+"""What a voucher is: discount, gift, uses, period. JSON bodies in, checked definitions out.
+
+Used for a campaign's template, for a standalone code, and for the copy that a campaign's voucher gets
+when it is changed by itself.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from campaigns import limits
+from campaigns.domain.codes import code_config
+from campaigns.domain.errors import InvalidVoucher, not_found, unsupported
+from campaigns.domain.periods import PERIOD_FIELDS, check_period
+from campaigns.domain.support import (
+    DISCOUNT_EFFECTS,
+    UNSUPPORTED_DISCOUNT_FIELDS,
+    VOUCHER_TYPES,
+)
+from contracts.campaigns import VoucherDefinition
+from contracts.errors import JsonObject
+from contracts.payload import (
+    Fields,
+    join,
+    json_object,
+    merge_metadata,
+    metadata,
+    one_of,
+    optional,
+    read,
+    refuse,
+    text,
+    whole_number,
+)
+
+DISCOUNT_TYPES = ("AMOUNT", "PERCENT", "FIXED", "UNIT")
+ALL_VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD")
+EFFECTS = (
+    "APPLY_TO_ORDER",
+    "APPLY_TO_ITEMS",
+    "APPLY_TO_ITEMS_PROPORTIONALLY",
+    "APPLY_TO_ITEMS_PROPORTIONALLY_BY_QUANTITY",
+    "APPLY_TO_ITEMS_BY_QUANTITY",
+    "ADD_MISSING_ITEMS",
+    "ADD_NEW_ITEMS",
+    "ADD_MANY_ITEMS",
+    "ADD_SAME_ITEMS",
+    "REPLACE_ITEMS",
+)
+_AMOUNT = whole_number(1, limits.AMOUNT_MINOR_MAX)
+
+
+def percent(path: str, value: Any) -> int | float:
+    """Read a percentage: above 0, at most 100, with few decimals."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise refuse(path, "must be a number")
+    if not 0 < value <= 100:  # noqa: PLR2004
+        raise refuse(path, "must be above 0 and at most 100")
+    if round(value, limits.PERCENT_DECIMALS_MAX) != value:
+        raise refuse(path, f"must have at most {limits.PERCENT_DECIMALS_MAX} decimals")
+    return int(value) if float(value).is_integer() else float(value)
+
+
+_DISCOUNT_FIELDS: Mapping[str, tuple[str, Fields]] = {
+    "AMOUNT": (
+        "amount_off",
+        {"amount_off": _AMOUNT, "aggregated_amount_limit": optional(_AMOUNT)},
+    ),
+    "PERCENT": (
+        "percent_off",
+        {
+            "percent_off": percent,
+            "amount_limit": optional(_AMOUNT),
+            "aggregated_amount_limit": optional(_AMOUNT),
+        },
+    ),
+}
+"""For each discount type the field that it needs, and all that it takes."""
+
+
+def discount(path: str, value: Any) -> JsonObject:
+    """Read a discount of a type and effect that the engine prices."""
+    body = json_object(path, value)
+    kind = one_of(*DISCOUNT_TYPES)(join(path, "type"), body.get("type"))
+    if kind not in DISCOUNT_EFFECTS:
+        raise unsupported(join(path, "type"), kind)
+    effect = optional(one_of(*EFFECTS))(join(path, "effect"), body.get("effect"))
+    if effect is not None and effect not in DISCOUNT_EFFECTS[kind]:
+        raise unsupported(join(path, "effect"), f"{effect} with {kind}")
+    for name in UNSUPPORTED_DISCOUNT_FIELDS:
+        if body.get(name) is not None:
+            raise unsupported(join(path, name), "a formula")
+    needed, fields = _DISCOUNT_FIELDS[kind]
+    if body.get(needed) is None:
+        raise refuse(join(path, needed), "must be set")
+    kept = {"type": kind, **read(body, fields, path), "effect": effect}
+    return {name: kept[name] for name in kept if kept[name] is not None}
+
+
+def gift(path: str, value: Any) -> JsonObject:
+    """Read a gift card's credits; ``balance`` is the ledger's to say."""
+    body = json_object(path, value)
+    if body.get("amount") is None:
+        raise refuse(join(path, "amount"), "must be set")
+    amount = whole_number(0, limits.AMOUNT_MINOR_MAX)(join(path, "amount"), body["amount"])
+    effects = optional(one_of("APPLY_TO_ORDER", "APPLY_TO_ITEMS"))
+    effect = effects(join(path, "effect"), body.get("effect"))
+    return {"amount": amount, "effect": effect or "APPLY_TO_ORDER"}
+
+
+def redemption(path: str, value: Any) -> JsonObject:
+    """Read ``{"quantity"}``: how often a code may be used, null for without limit."""
+    quantity = optional(whole_number(1, limits.REDEMPTIONS_MAX))
+    body = json_object(path, value)
+    return {"quantity": quantity(join(path, "quantity"), body.get("quantity"))}
+
+
+def category(path: str, value: Any) -> None:
+    """Refuse every category: none can be created yet, so none is there."""
+    if value is not None:
+        name = text(limits.ID_LENGTH_MAX)(path, value)
+        raise not_found("category", name, "id" if path.endswith("_id") else "name")
+
+
+def boolean(path: str, value: Any) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise refuse(path, "must be true or false")
+    return value
+
+
+CATEGORY_FIELDS: Fields = {"category": category, "category_id": category}
+
+COMMON_FIELDS: Fields = {
+    **PERIOD_FIELDS,
+    **CATEGORY_FIELDS,
+    "discount": optional(discount),
+    "additional_info": optional(text(limits.ADDITIONAL_INFO_LENGTH_MAX)),
+    "metadata": metadata,
+}
+"""What may be set when a voucher is made and changed later."""
+
+NEW_FIELDS: Fields = {
+    **COMMON_FIELDS,
+    "gift": optional(gift),
+    "redemption": optional(redemption),
+    "code_config": optional(code_config),
+    "is_referral_code": optional(boolean),
+}
+
+PARTS: Mapping[str, str] = {"DISCOUNT_VOUCHER": "discount", "GIFT_VOUCHER": "gift"}
+"""The part that each type of voucher needs; the others must be absent."""
+
+
+def read_definition(body: JsonObject, path: str = "") -> VoucherDefinition:
+    """Return the definition of a new voucher or template."""
+    kind = _voucher_type(body, path)
+    values = _without_categories(read(body, NEW_FIELDS, path))
+    part = PARTS[kind]
+    if values.get(part) is None:
+        raise refuse(join(path, part), f"must be set, because type is {kind}")
+    for other in PARTS.values():
+        if other != part and values.get(other) is not None:
+            raise refuse(join(path, other), f"must not be set, because type is {kind}")
+    check_period(values, path)
+    if values.get("redemption") is None:
+        values["redemption"] = {"quantity": None}
+    values["is_referral_code"] = bool(values.get("is_referral_code"))
+    return VoucherDefinition(type=kind, **values)
+
+
+def _voucher_type(body: JsonObject, path: str) -> str:
+    given = body.get("type")
+    if given is None:
+        # The public API's own clients leave it out where a discount or gift says it.
+        given = next((kind for kind, part in PARTS.items() if body.get(part) is not None), None)
+    if given is None:
+        raise refuse(join(path, "type"), "must be set")
+    kind: str = one_of(*ALL_VOUCHER_TYPES)(join(path, "type"), given)
+    if kind not in VOUCHER_TYPES:
+        raise unsupported(join(path, "type"), kind)
+    return kind
+
+
+def change_definition(
+    current: VoucherDefinition, changes: JsonObject, fields: Fields = COMMON_FIELDS
+) -> VoucherDefinition:
+    """Return the definition with the changes; fields that a change cannot touch are ignored."""
+    values = _without_categories(read(changes, fields))
+    if "metadata" in values:
+        values["metadata"] = merge_metadata(current.metadata, values["metadata"])
+    if "redemption" in values and values["redemption"] is None:
+        values["redemption"] = {"quantity": None}
+    _check_part("discount", current.discount, values)
+    _check_part("gift", current.gift, values)
+    changed = current.model_copy(update=values)
+    check_period(dict(changed))
+    return changed
+
+
+def _check_part(name: str, current: JsonObject | None, values: JsonObject) -> None:
+    if name not in values:
+        return
+    new = values[name]
+    if new is None and current is None:
+        return
+    if new is None:
+        raise refuse(name, "must not be null")
+    if current is None or current.get("type") != new.get("type"):
+        message = f"It is not possible to change Voucher {name} type"
+        raise InvalidVoucher(message, prop=f"{name}.type")
+
+
+def _without_categories(values: JsonObject) -> JsonObject:
+    return {name: values[name] for name in values if name not in CATEGORY_FIELDS}
+
+
+OVERRIDE_FIELDS: Fields = {**COMMON_FIELDS, "redemption": optional(redemption)}
+"""What one call that adds codes may set otherwise than the campaign's template."""
+
+
+def override(template: VoucherDefinition, overrides: JsonObject) -> VoucherDefinition | None:
+    """Return the definition of codes that differ from the template; None if they do not."""
+    changed = change_definition(template, overrides, OVERRIDE_FIELDS)
+    changed = changed.model_copy(update={"code_config": None})
+    same = template.model_copy(update={"code_config": None})
+    return None if changed == same else changed

@@ -1,0 +1,39 @@
+"""What the engine cannot price or check yet: refused when it is saved, not when it is redeemed.
+
+Each table shrinks as the engine grows; a table that is empty goes, with its check.
+"""
+
+CAMPAIGN_TYPES = {"DISCOUNT_COUPONS": "DISCOUNT_VOUCHER", "GIFT_VOUCHERS": "GIFT_VOUCHER"}
+"""Campaign types that work, and the type of voucher that each has."""
+
+VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER")
+
+DISCOUNT_EFFECTS = {
+    "AMOUNT": ("APPLY_TO_ORDER", "APPLY_TO_ITEMS"),
+    "PERCENT": ("APPLY_TO_ORDER", "APPLY_TO_ITEMS"),
+}
+"""Discount types that work, and the effects of each."""
+
+UNSUPPORTED_DISCOUNT_FIELDS = ("amount_off_formula", "percent_off_formula")
+
+APPLICABLE_OBJECTS = ("product", "sku")
+
+APPLICABLE_EFFECTS = ("APPLY_TO_EVERY",)
+
+APPLICABLE_FIELDS = (
+    "object", "id", "source_id", "product_id", "product_source_id", "effect", "strict",
+
+)  # fmt: skip
+
+NUMBER_OPERATORS = (
+    "$is", "$is_not", "$in", "$not_in", "$less_than", "$less_than_or_equal", "$more_than",
+    "$more_than_or_equal",
+)  # fmt: skip
+
+METADATA_OPERATORS = (
+    *NUMBER_OPERATORS, "$starts_with", "$ends_with", "$contains", "$after", "$before",
+)  # fmt: skip
+
+SET_OPERATORS = ("$is", "$is_not", "$in", "$not_in")
+
+LIMIT_OPERATORS = ("$less_than", "$less_than_or_equal")

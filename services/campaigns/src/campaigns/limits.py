@@ -1,0 +1,67 @@
+"""Limits of campaigns, each with its unit in its name."""
+
+NAME_LENGTH_MAX = 255
+ID_LENGTH_MAX = 100
+DESCRIPTION_LENGTH_MAX = 5_000
+ADDITIONAL_INFO_LENGTH_MAX = 5_000
+MESSAGE_LENGTH_MAX = 1_000
+"""Characters of a validation rule's own text."""
+
+CODE_LENGTH_MAX = 100
+"""Characters of a code, prefix and postfix included."""
+
+CHARSET_LENGTH_MAX = 256
+"""Different characters of a charset; one random byte draws one character."""
+
+CODES_PER_ACTION_MAX = 10_000_000
+"""Codes that one asynchronous action generates."""
+
+ACTIONS_PER_CAMPAIGN_MAX = 20
+"""Code generations of one campaign that run at the same time."""
+
+GENERATION_SLICE_CODES = 2_000
+"""Codes of one transaction of the generator; about 40 ms, between which commands get their turn."""
+
+GENERATION_DRAWS_MAX = 10
+"""How often a slice draws anew for codes that are already taken."""
+
+PATTERN_LISTED_MAX = 100_000
+"""Codes of a pattern up to which the generator lists those that are left when draws find none."""
+
+GENERATION_IDLE_S = 0.05
+"""Pause of the generator when there is nothing to do."""
+
+AMOUNT_MINOR_MAX = 10**12
+"""Highest amount of money in a definition."""
+
+REDEMPTIONS_MAX = 10**12
+"""Highest limit of uses."""
+
+PERCENT_DECIMALS_MAX = 4
+"""Digits after the point of a percentage."""
+
+VALIDITY_HOURS_MAX = 50
+"""Windows of ``validity_hours``."""
+
+DURATION_DAYS_MAX = 3_660
+"""Longest duration (ten years)."""
+
+RULES_PER_RULE_MAX = 50
+"""Conditions of one validation rule."""
+
+RULE_VALUES_MAX = 1_000
+"""Values of one condition."""
+
+RULE_VALUE_LENGTH_MAX = 1_000
+LOGIC_LENGTH_MAX = 1_000
+LOGIC_DEPTH_MAX = 20
+"""Parentheses inside each other."""
+
+APPLICABLE_MAX = 1_000
+"""Products and SKUs that one validation rule includes, and likewise excludes."""
+
+RULES_PER_TARGET_MAX = 10
+"""Validation rules that one request assigns to what it creates."""
+
+AUDIT_FINDINGS_MAX = 1_000
+"""Findings that one audit names."""
