@@ -58,7 +58,7 @@ _LINE = optional(text(limits.ADDRESS_LINE_LENGTH_MAX))
 
 def _email(path: str, value: Any) -> str | None:
     # Shops that have no address send an empty one.
-    return None if value in {None, ""} else str(_EMAIL(path, value))
+    return None if value is None or value == "" else str(_EMAIL(path, value))
 
 
 ADDRESS: Fields = dict.fromkeys(
