@@ -1,0 +1,1 @@
+"""Prices stacks and plans redemptions."""

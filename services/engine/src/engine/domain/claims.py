@@ -1,0 +1,161 @@
+"""What one redemption takes from which account: the engine's side of the ledger's postings.
+
+A validation compares claims with our view of the accounts. A plan hands them to the ledger unchecked.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from contracts.errors import ErrorBody
+from engine.domain.definition import Code
+from engine.domain.facts import Facts
+from engine.domain.limit_rules import Limit
+from engine.domain.refusals import refusal
+from engine.domain.rules import CompiledRule, Leaf, Violation, needed_limits
+from engine.domain.snapshot import Accounts
+
+Unit = Literal["use", "credit", "point", "discount", "order_amount"]
+
+
+class Claim(NamedTuple):
+    """An amount (> 0) that the redemption takes out of an account."""
+
+    account: str
+    unit: Unit
+    amount: int
+    limit: int | None
+    limit_version: int
+    error: ErrorBody
+    is_adjustable: bool = False
+
+
+class Claimed:
+    """What the redeemables before this one in the same stack already claim."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
+        self.amounts: dict[str, int] = {}
+
+    def left(self, account: str, limit: int | None) -> int | None:
+        """Return what is left by our view, after the stack so far; None is unlimited."""
+        left = self.accounts.left(account, limit)
+        return None if left is None else left - self.amounts.get(account, 0)
+
+    def has_room(self, account: str, limit: int | None, amount: int) -> bool:
+        """Say whether the account has this much left by our view."""
+        left = self.left(account, limit)
+        return left is None or left >= amount
+
+    def add(self, claims: Sequence[Claim]) -> None:
+        """Count the claims of a redeemable that applies."""
+        for claim in claims:
+            self.amounts[claim.account] = self.amounts.get(claim.account, 0) + claim.amount
+
+
+def use_of(code: Code) -> Claim:
+    """Return the claim on one use of the code. Unlimited codes are counted too."""
+    return Claim(
+        f"uses/{code.id}",
+        "use",
+        1,
+        code.definition.quantity,
+        code.definition.version,
+        refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
+    )
+
+
+def credits_of(code: Code, amount: int, *, is_adjustable: bool) -> Claim:
+    """Return the claim on a gift card's credits."""
+    gift = code.definition.gift or {}
+    return Claim(
+        credits_account(code),
+        "credit",
+        amount,
+        int(gift.get("amount") or 0),
+        code.definition.version,
+        refusal("gift_amount_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
+        is_adjustable,
+    )
+
+
+def credits_account(code: Code) -> str:
+    """Return the account of a gift card's credits."""
+    return f"credits/{code.id}"
+
+
+def limits_of(code: Code, facts: Facts, customer_id: str | None, claimed: Claimed) -> list[Claim]:
+    """Return the claims that the rules' limits make, after pricing. One per account."""
+    if not any(rule.limits for rule in code.rules):
+        return []
+
+    def account_of(limit: Limit) -> str:
+        return limit.account(code.id, code.campaign_id, customer_id)
+
+    def has_room(limit: Limit) -> bool:
+        return claimed.has_room(account_of(limit), limit.bound, amount_of(limit))
+
+    def amount_of(limit: Limit) -> int:
+        return _amount(limit, facts, account_of, claimed)
+
+    needed = [
+        (rule, leaf, limit)
+        for rule in code.rules
+        for leaf, limit in needed_limits(rule, facts, has_room)
+    ]
+    claims: dict[str, Claim] = {}
+    for rule, leaf, limit in needed:
+        account, amount = account_of(limit), amount_of(limit)
+        before = claims.get(account)
+        if amount > 0 and (before is None or limit.bound < (before.limit or 0)):
+            version = _version(code, account, account_of)
+            error = violated(code, Violation(leaf.violation, rule.id, _message(rule, leaf)))
+            claims[account] = Claim(account, limit.rule.unit, amount, limit.bound, version, error)
+    return list(claims.values())
+
+
+def _message(rule: CompiledRule, leaf: Leaf) -> str | None:
+    return leaf.message or rule.message
+
+
+def _amount(
+    limit: Limit, facts: Facts, account_of: Callable[[Limit], str], claimed: Claimed
+) -> int:
+    if limit.rule.unit == "use":
+        return 1
+    if facts.cart is None:
+        return 0
+    if limit.rule.unit == "discount":
+        return facts.cart.step_total
+    return 0 if account_of(limit) in claimed.amounts else facts.cart.amount
+
+
+def _version(code: Code, account: str, account_of: Callable[[Limit], str]) -> int:
+    """Return a number that grows with every rule that limits the account, and with their versions."""
+    return sum(
+        rule.version
+        for rule in code.rules
+        if any(account_of(limit) == account for _, limit in rule.limits)
+    )
+
+
+_NAMES = {"DISCOUNT_VOUCHER": "Discount Coupon", "GIFT_VOUCHER": "Gift Card"}
+
+
+def violated(code: Code, violation: Violation) -> ErrorBody:
+    """Return the error of a rule that does not hold."""
+    details = {
+        "missing_customer": "Customer is required to validate rules",
+        "missing_order": "Order is required to validate rules",
+    }.get(violation.key)
+    if details is None:
+        name = _NAMES.get(code.definition.type, "Loyalty Card")
+        details = (
+            f"{name} cannot be redeemed because of violated validation rules: {violation.rule_id}"
+        )
+    return refusal(
+        violation.key,
+        details,
+        resource_id=code.id,
+        resource_type="voucher",
+        custom_message=violation.message,
+    )

@@ -1,0 +1,128 @@
+"""Codes and their definitions as the engine uses them.
+
+A :class:`Definition` is shared by all codes that inherit from one campaign; it is made once per version.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from contracts.campaigns import Campaign, Voucher, VoucherDefinition
+from contracts.errors import JsonObject
+from contracts.vouchers import definition_version, effective_definition
+from engine.domain.rules import CompiledRule
+
+
+class Definition(NamedTuple):
+    """What a code is: its own definition or its campaign's, with the campaign's dates."""
+
+    version: int
+    type: str
+    discount: JsonObject | None
+    gift: JsonObject | None
+    quantity: int | None
+    category_id: str | None
+    windows: tuple[tuple[datetime | None, datetime | None], ...]
+    """(start, end) of the code and of its campaign; all must be open."""
+    timeframe: JsonObject | None
+    timeframe_start: datetime | None
+    days_of_week: tuple[int, ...]
+    hours: JsonObject | None
+    metadata: JsonObject
+    is_campaign_active: bool
+    campaign_name: str | None
+    shown: JsonObject
+    """The part of the voucher's public shape that follows from the definition."""
+
+
+class Code(NamedTuple):
+    """One voucher."""
+
+    id: str
+    code: str
+    campaign_id: str | None
+    is_active: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+    definition: Definition
+    rules: tuple[CompiledRule, ...]
+
+
+def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:
+    """Put a voucher's definition and its campaign's dates together."""
+    own = effective_definition(voucher, campaign)
+    windows = [(own.start_date, own.expiration_date)]
+    if campaign is not None:
+        windows.append((campaign.start_date, campaign.expiration_date))
+    start = own.start_date or (campaign.start_date if campaign else None)
+    return Definition(
+        version=definition_version(voucher, campaign),
+        type=own.type,
+        discount=own.discount,
+        gift=own.gift,
+        quantity=own.redemption.get("quantity"),
+        category_id=own.category_id or (campaign.category_id if campaign else None),
+        windows=tuple(window for window in windows if window != (None, None)),
+        timeframe=own.validity_timeframe or (campaign.validity_timeframe if campaign else None),
+        timeframe_start=start,
+        days_of_week=tuple(
+            own.validity_day_of_week or (campaign.validity_day_of_week if campaign else None) or ()
+        ),
+        hours=own.validity_hours or (campaign.validity_hours if campaign else None),
+        metadata=own.metadata,
+        is_campaign_active=campaign.active if campaign else True,
+        campaign_name=campaign.name if campaign else None,
+        shown=_shown(own, campaign),
+    )
+
+
+def _shown(own: VoucherDefinition, campaign: Campaign | None) -> JsonObject:
+    start = own.start_date or (campaign.start_date if campaign else None)
+    end = own.expiration_date or (campaign.expiration_date if campaign else None)
+    gift = own.gift and {"amount": own.gift.get("amount"), "effect": gift_effect(own.gift)}
+    return {
+        "campaign": campaign.name if campaign else None,
+        "campaign_id": campaign.id if campaign else None,
+        "category": None,
+        "category_id": own.category_id,
+        "categories": [],
+        "type": own.type,
+        "discount": own.discount,
+        "gift": gift,
+        "loyalty_card": own.loyalty_card,
+        "start_date": instant_text(start),
+        "expiration_date": instant_text(end),
+        "validity_timeframe": own.validity_timeframe,
+        "validity_day_of_week": own.validity_day_of_week,
+        "validity_hours": own.validity_hours,
+        "additional_info": own.additional_info,
+        "metadata": own.metadata,
+        "is_referral_code": own.is_referral_code,
+        "redemption": {"quantity": own.redemption.get("quantity")},
+    }
+
+
+def gift_effect(gift: JsonObject) -> str:
+    """Return where a gift card's credits go."""
+    return str(gift.get("effect") or "APPLY_TO_ORDER")
+
+
+def voucher_json(code: Code) -> JsonObject:
+    """Return the voucher in the public shape, without balances."""
+    shown = {
+        "id": code.id,
+        "code": code.code,
+        "object": "voucher",
+        **code.definition.shown,
+        "active": code.is_active,
+        "created_at": instant_text(code.created_at),
+        "updated_at": instant_text(code.updated_at),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def instant_text(moment: datetime | None) -> str | None:
+    """Return an instant as the public API writes it: UTC, milliseconds, Z."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,27 @@
+"""What a rule may ask about: gathered before, so that rules do no I/O."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from contracts.errors import JsonObject
+from engine.domain.order import Cart
+
+
+class Segment(NamedTuple):
+    """A segment as the replica has it; ``customer_ids`` of a static one."""
+
+    id: str
+    filter: JsonObject | None
+    customer_ids: frozenset[str]
+
+
+class Facts(NamedTuple):
+    """The request as a rule sees it. ``now`` is in the project's time zone."""
+
+    now: datetime
+    cart: Cart | None
+    customer: JsonObject | None
+    segments: Mapping[str, Segment]
+    metadata: JsonObject
+    api_key_id: str | None = None

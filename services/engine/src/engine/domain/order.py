@@ -1,0 +1,342 @@
+"""The order while it is priced: its lines, and the sums that the public API shows.
+
+Behaviour: "Order and amounts". All amounts are integer minor units. A :class:`Cart` is changed step by
+step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from contracts import ids, payload
+from contracts.errors import JsonObject
+from engine import limits
+
+_amount = payload.optional(payload.whole_number(0, limits.AMOUNT_MAX))
+_price = payload.optional(payload.whole_number(0, limits.PRICE_MAX))
+_quantity = payload.optional(payload.whole_number(0, limits.QUANTITY_MAX))
+_name = payload.optional(payload.text(limits.ID_LENGTH_MAX))
+
+_KEPT_ITEM_FIELDS = ("id", "source_id", "related_object", "metadata")
+_KEPT_ORDER_FIELDS = ("source_id", "referrer_id", "created_at", "updated_at")
+
+Catalogue = Mapping[str, JsonObject]
+"""Products and SKUs by id, with their ``price``; a SKU with its ``product_id``."""
+
+
+class Line:
+    """One line. ``subtotal`` counts item discounts only; ``applied`` are those of this request."""
+
+    __slots__ = (
+        "amount",
+        "applied",
+        "discount",
+        "initial_amount",
+        "metadata",
+        "price",
+        "product_id",
+        "quantity",
+        "shown",
+        "sku_id",
+        "step",
+    )
+
+    def __init__(self, shown: JsonObject, amount: int, price: int | None, quantity: int) -> None:
+        self.shown = shown
+        self.amount = amount
+        self.initial_amount = amount
+        self.price = price
+        self.quantity = quantity
+        self.product_id: str | None = shown.get("product_id")
+        self.sku_id: str | None = shown.get("sku_id")
+        self.metadata: JsonObject = shown.get("metadata") or {}
+        self.discount = 0
+        self.applied = 0
+        self.step = 0
+
+    @property
+    def subtotal(self) -> int:
+        """What is left of the line after item discounts."""
+        return self.amount - self.discount
+
+
+class Cart:
+    """An order with its discounts so far. ``step`` fields belong to the redeemable being applied."""
+
+    __slots__ = ("amount", "applied", "discount", "header", "is_priced", "lines", "step")
+
+    def __init__(self, header: JsonObject, lines: list[Line], amount: int | None) -> None:
+        self.header = header
+        self.lines = lines
+        self.is_priced = amount is not None
+        self.amount = amount or 0
+        self.discount = 0
+        self.applied = 0
+        self.step = 0
+
+    @property
+    def items_discount(self) -> int:
+        """Sum of the lines' discounts."""
+        return sum(line.discount for line in self.lines)
+
+    @property
+    def total(self) -> int:
+        """What is left to pay."""
+        return self.amount - self.discount - self.items_discount
+
+    def begin_step(self) -> None:
+        """Forget what the redeemable before this one applied."""
+        self.step = 0
+        for line in self.lines:
+            line.step = 0
+
+    def take_from_order(self, amount: int) -> None:
+        """Apply an order-level discount."""
+        assert 0 <= amount <= self.total, "a discount never exceeds what is left to pay"
+        self.discount += amount
+        self.applied += amount
+        self.step += amount
+
+    def take_from_lines(self, amounts: list[int]) -> None:
+        """Apply item-level discounts, one amount per line."""
+        assert sum(amounts) <= self.total, "discounts never exceed what is left to pay"
+        for line, amount in zip(self.lines, amounts, strict=True):
+            assert 0 <= amount <= line.subtotal, "a line's discount never exceeds its subtotal"
+            line.discount += amount
+            line.applied += amount
+            line.step += amount
+
+    def save(self) -> tuple[int, int, int, list[tuple[int, int, int]]]:
+        """Return the discounts so far, for :meth:`restore`."""
+        lines = [(line.discount, line.applied, line.step) for line in self.lines]
+        return self.discount, self.applied, self.step, lines
+
+    def restore(self, saved: tuple[int, int, int, list[tuple[int, int, int]]]) -> None:
+        """Go back: what was tried since does not apply."""
+        self.discount, self.applied, self.step, lines = saved
+        for line, values in zip(self.lines, lines, strict=True):
+            line.discount, line.applied, line.step = values
+
+    @property
+    def step_total(self) -> int:
+        """What this redeemable took off."""
+        return self.step + sum(line.step for line in self.lines)
+
+
+class OrderFacts(NamedTuple):
+    """What the shell knows for building a cart."""
+
+    project_id: str
+    catalogue: Catalogue
+    stored: JsonObject | None = None
+    """The stored order with this id, in the public shape, discounts included."""
+
+
+def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
+    """Return the cart of a request's order; raises ``InvalidPayload`` naming the property."""
+    stored = facts.stored or {}
+    items = sent.get("items")
+    amount = _amount("order.amount", sent.get("amount"))
+    is_sent = bool(items) or amount is not None
+    if not is_sent:
+        items, amount = stored.get("items"), stored.get("amount")
+    lines = [
+        _read_line(f"order.items[{index}]", item, facts)
+        for index, item in enumerate(_item_list(items))
+    ]
+    priced = [line.amount for line in lines if line.price is not None or line.amount]
+    total = sum(priced) if priced else amount
+    if total is not None and total > limits.AMOUNT_MAX:
+        raise payload.refuse("order.items", f"must have amounts up to {limits.AMOUNT_MAX} together")
+    cart = Cart(_header(sent, stored), lines, total)
+    _continue_stored(cart, stored)
+    return cart
+
+
+def _item_list(items: Any) -> list[Any]:
+    if items is None:
+        return []
+    if not isinstance(items, list):
+        raise payload.refuse("order.items", "must be a list")
+    if len(items) > limits.ITEMS_MAX:
+        raise payload.refuse("order.items", f"must have at most {limits.ITEMS_MAX} elements")
+    return items
+
+
+def _header(sent: JsonObject, stored: JsonObject) -> JsonObject:
+    merged = {
+        name: value
+        for name in _KEPT_ORDER_FIELDS
+        if (value := sent.get(name, stored.get(name))) is not None
+    }
+    _name("order.source_id", merged.get("source_id"))
+    metadata = payload.metadata("order.metadata", sent.get("metadata"))
+    merged["metadata"] = {**(stored.get("metadata") or {}), **metadata}
+    return merged
+
+
+def _continue_stored(cart: Cart, stored: JsonObject) -> None:
+    """Keep the discounts that an earlier redemption gave this order."""
+    items = stored.get("items") or []
+    if len(items) == len(cart.lines):
+        for line, item in zip(cart.lines, items, strict=True):
+            is_same = (line.product_id, line.sku_id) == (item.get("product_id"), item.get("sku_id"))
+            if is_same:
+                line.discount = min(int(item.get("discount_amount") or 0), line.subtotal)
+    cart.discount = max(0, min(int(stored.get("discount_amount") or 0), cart.total))
+
+
+def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
+    sent = payload.json_object(path, item)
+    shown: JsonObject = {
+        name: sent[name] for name in _KEPT_ITEM_FIELDS if sent.get(name) is not None
+    }
+    _check_names(path, sent)
+    shown["metadata"] = payload.metadata(f"{path}.metadata", sent.get("metadata"))
+    product, sku = _resolve(path, sent, facts, shown)
+    quantity = _quantity(f"{path}.quantity", sent.get("quantity"))
+    quantity = 1 if quantity is None else quantity
+    amount = _amount(f"{path}.amount", sent.get("amount"))
+    price = _price(f"{path}.price", sent.get("price"))
+    if price is None and amount is None:
+        price = sku.get("price") if sku.get("price") is not None else product.get("price")
+    if price is not None:
+        amount = price * quantity
+    elif amount is not None and quantity and amount % quantity == 0:
+        price = amount // quantity
+    return Line(shown, amount or 0, price, quantity)
+
+
+def _check_names(path: str, sent: JsonObject) -> None:
+    for name in ("id", "source_id", "product_id", "sku_id"):
+        _name(f"{path}.{name}", sent.get(name))
+    related = sent.get("related_object")
+    if related is not None and related not in {"product", "sku"}:
+        raise payload.refuse(f"{path}.related_object", "must be one of product, sku")
+
+
+def _resolve(
+    path: str, sent: JsonObject, facts: OrderFacts, shown: JsonObject
+) -> tuple[JsonObject, JsonObject]:
+    """Find the line's product and SKU, and show them."""
+    product_id, sku_id = item_references(facts.project_id, sent)
+    sku = dict(facts.catalogue.get(sku_id or "", {}))
+    if sku:
+        product_id = sku["product_id"]
+    product = dict(facts.catalogue.get(product_id or "", {}))
+    sent_product = payload.json_object(f"{path}.product", sent.get("product") or {})
+    sent_sku = payload.json_object(f"{path}.sku", sent.get("sku") or {})
+    _overlay(f"{path}.product", product, sent_product, product_id)
+    _overlay(f"{path}.sku", sku, sent_sku, sku_id)
+    if product_id:
+        shown["product_id"] = product_id
+        shown["product"] = _shown(product, ("id", "source_id", "name", "price", "metadata"))
+    if sku_id:
+        shown["sku_id"] = sku_id
+        shown["sku"] = _shown(sku, ("id", "source_id", "sku", "price", "metadata"))
+    return product, sku
+
+
+def _overlay(path: str, known: JsonObject, sent: JsonObject, object_id: str | None) -> None:
+    """Put what the request says of a product over what the catalogue says."""
+    for name in ("name", "sku", "source_id"):
+        if sent.get(name) is not None:
+            known[name] = _name(f"{path}.{name}", sent[name])
+    price = _price(f"{path}.price", sent.get("price"))
+    if price is not None:
+        known["price"] = price
+    metadata = payload.metadata(f"{path}.metadata", sent.get("metadata"))
+    known["metadata"] = {**(known.get("metadata") or {}), **metadata}
+    if object_id is not None:
+        known["id"] = object_id
+
+
+def _shown(known: JsonObject, names: tuple[str, ...]) -> JsonObject:
+    return {name: known[name] for name in names if known.get(name) not in (None, {})}
+
+
+def item_references(project_id: str, sent: JsonObject) -> tuple[str | None, str | None]:
+    """Return the ids of the product and the SKU that an order's item names."""
+    product = sent.get("product") if isinstance(sent.get("product"), dict) else {}
+    sku = sent.get("sku") if isinstance(sent.get("sku"), dict) else {}
+    assert isinstance(product, dict), "checked above"
+    assert isinstance(sku, dict), "checked above"
+    sku_id = _reference(
+        sent.get("sku_id") or sku.get("id"), sku.get("source_id"), "sku_", project_id
+    )
+    product_id = _reference(
+        sent.get("product_id") or product.get("id"), product.get("source_id"), "prod_", project_id
+    )
+    source_id = sent.get("source_id")
+    if isinstance(source_id, str) and source_id and not (sku_id or product_id):
+        if sent.get("related_object") == "sku":
+            sku_id = ids.sku_id(project_id, source_id)
+        else:
+            product_id = ids.product_id(project_id, source_id)
+    return product_id, sku_id
+
+
+_DERIVED: dict[str, Callable[[str, str], str]] = {"sku_": ids.sku_id, "prod_": ids.product_id}
+
+
+def _reference(named: Any, source_id: Any, prefix: str, project_id: str) -> str | None:
+    """Return the id; a name without the id's prefix is a source id."""
+    if isinstance(named, str) and named:
+        return named if named.startswith(prefix) else _DERIVED[prefix](project_id, named)
+    if isinstance(source_id, str) and source_id:
+        return _DERIVED[prefix](project_id, source_id)
+    return None
+
+
+# -- what is shown ----------------------------------------------------------------------------------
+
+
+def order_json(cart: Cart, customer_id: str | None, *, is_final: bool = False) -> JsonObject:
+    """Return the order's cumulative state.
+
+    ``applied_*`` are those of the last step, or of the whole request when ``is_final``. Discounts of
+    zero are left out, as the public API does.
+    """
+    items_discount = cart.items_discount
+    applied = cart.applied if is_final else cart.step
+    lines_applied = [line.applied if is_final else line.step for line in cart.lines]
+    items_applied = sum(lines_applied)
+    shown: JsonObject = {
+        **cart.header,
+        "object": "order",
+        "customer_id": customer_id,
+        "referrer_id": cart.header.get("referrer_id"),
+        "items": [
+            line_json(line, taken) for line, taken in zip(cart.lines, lines_applied, strict=True)
+        ],
+    }
+    if cart.is_priced:
+        shown["amount"] = cart.amount
+        shown["initial_amount"] = cart.amount
+        shown["total_amount"] = cart.amount - cart.discount - items_discount
+    sums = {
+        "discount_amount": cart.discount,
+        "items_discount_amount": items_discount,
+        "total_discount_amount": cart.discount + items_discount,
+        "applied_discount_amount": applied,
+        "items_applied_discount_amount": items_applied,
+        "total_applied_discount_amount": applied + items_applied,
+    }
+    shown.update({name: amount for name, amount in sums.items() if amount})
+    return shown
+
+
+def line_json(line: Line, taken: int) -> JsonObject:
+    """Return a line; ``taken`` is its ``applied_discount_amount``."""
+    shown: JsonObject = {**line.shown, "object": "order_item", "quantity": line.quantity}
+    if line.price is not None:
+        shown["price"] = line.price
+    if line.price is not None or line.amount:
+        shown["amount"] = line.amount
+        shown["initial_amount"] = line.initial_amount
+        shown["initial_quantity"] = line.quantity
+        shown["subtotal_amount"] = line.subtotal
+    if line.discount:
+        shown["discount_amount"] = line.discount
+    if taken:
+        shown["applied_discount_amount"] = taken
+    return shown

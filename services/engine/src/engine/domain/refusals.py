@@ -1,0 +1,74 @@
+"""Why a redeemable does not apply: the public keys and messages.
+
+Behaviour: the table of business keys of the public API's errors.
+"""
+
+from contracts.errors import ErrorBody
+
+MESSAGES = {
+    "not_found": "Resource not found",
+    "voucher_disabled": "voucher is disabled",
+    "voucher_not_active": "voucher is not active yet",
+    "voucher_expired": "voucher expired",
+    "voucher_not_active_now": "voucher not active now",
+    "quantity_exceeded": "quantity exceeded",
+    "gift_amount_exceeded": "gift amount exceeded",
+    "customer_rules_violated": "customer does not match segment rules",
+    "order_rules_violated": "order does not match validation rules",
+    "redemption_rules_violated": "redemption does not match validation rules",
+    "missing_customer": "Missing customer",
+    "missing_order": "Missing order",
+    "missing_amount": "Missing amount",
+    "missing_order_items": "Missing order items",
+    "missing_order_items_amount": "Missing applicable order items",
+    "missing_reward": "Missing reward",
+    "invalid_voucher": "Invalid Voucher",
+    "duplicated_redeemables": "Duplicated redeemables detected",
+    "invalid_redeemables": "Invalid redeemables",
+}
+
+SKIPPED = {
+    "applicable_redeemables_limit_exceeded": "Applicable redeemables limit exceeded",
+    "applicable_redeemables_per_category_limit_exceeded": (
+        "Applicable redeemables limit per category exceeded"
+    ),
+    "applicable_exclusive_redeemables_limit_exceeded": (
+        "Applicable exclusive redeemables limit exceeded"
+    ),
+    "applicable_exclusive_redeemables_per_category_limit_exceeded": (
+        "Applicable exclusive redeemables limit per category exceeded"
+    ),
+    "exclusion_rules_not_met": "Redeemable cannot be applied due to exclusion rules",
+    "preceding_validation_failed": (
+        "Redeemable cannot be applied due to preceding validation failure"
+    ),
+    "no_effect": "Redeemable cannot be applied due to no effect",
+}
+
+
+class Refused(Exception):
+    """A redeemable does not apply; an expected answer."""
+
+    def __init__(self, error: ErrorBody) -> None:
+        super().__init__(error.key)
+        self.error = error
+
+
+def refusal(
+    key: str,
+    details: str | None = None,
+    *,
+    resource_id: str | None = None,
+    resource_type: str | None = None,
+    custom_message: str | None = None,
+) -> ErrorBody:
+    """Return the public error of this key."""
+    return ErrorBody(
+        code=404 if key == "not_found" else 400,
+        key=key,
+        message=MESSAGES[key],
+        details=details,
+        resource_id=resource_id,
+        resource_type=resource_type,
+        error={"message": custom_message} if custom_message else None,
+    )

@@ -1,0 +1,66 @@
+"""The answer of ``POST /v1/validations``."""
+
+from contracts.errors import ErrorBody, JsonObject
+from engine.domain.customer import tracking_id
+from engine.domain.order import order_json
+from engine.domain.pricing import applicable_to
+from engine.domain.refusals import SKIPPED
+from engine.domain.snapshot import Snapshot
+from engine.domain.stack import Outcome, Step, apply_stack
+
+
+def validate(snapshot: Snapshot, validation_id: str) -> JsonObject:
+    """Check and price the stack; nothing changes. Raises ``InvalidPayload``."""
+    outcome = apply_stack(snapshot, must_suffice=True)
+    body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome)}
+    customer = snapshot.customer
+    if outcome.is_valid and outcome.cart is not None:
+        body["order"] = order_json(outcome.cart, customer.id if customer else None, is_final=True)
+    tracked = tracking_id(snapshot.project_id, customer.shown if customer else None)
+    if tracked is not None:
+        body["tracking_id"] = tracked
+    body["stacking_rules"] = snapshot.stacking_rules
+    return body
+
+
+def _lists(outcome: Outcome) -> JsonObject:
+    """Return the lists of redeemables: the two others are left out when empty."""
+    steps = outcome.applied if outcome.is_valid else outcome.steps
+    lists: JsonObject = {"redeemables": [step_json(step) for step in steps]}
+    refused, skipped = outcome.refused, outcome.skipped
+    if refused:
+        lists["inapplicable_redeemables"] = [step_json(step) for step in refused]
+    if skipped:
+        lists["skipped_redeemables"] = [step_json(step) for step in skipped]
+    return lists
+
+
+def step_json(step: Step) -> JsonObject:
+    """Return a redeemable as the answer shows it."""
+    shown: JsonObject = {"id": step.redeemable.id, "object": step.redeemable.object}
+    if step.code is not None:
+        shown["metadata"] = step.code.definition.metadata
+        shown["categories"] = []
+        if step.code.campaign_id is not None:
+            shown["campaign_id"] = step.code.campaign_id
+            shown["campaign_name"] = step.code.definition.campaign_name
+    if step.error is not None:
+        return {"status": "INAPPLICABLE", **shown, "result": error_json(step.error)}
+    if step.skipped is not None:
+        details = {"key": step.skipped, "message": SKIPPED[step.skipped]}
+        return {"status": "SKIPPED", **shown, "result": {"details": details}}
+    assert step.priced is not None, "a step is applied, refused or skipped"
+    assert step.code is not None, "only codes that are there apply"
+    included, excluded = applicable_to(step.code.rules)
+    shown |= {"applicable_to": included, "inapplicable_to": excluded, "result": step.priced.result}
+    if step.order is not None:
+        shown["order"] = step.order
+    return {"status": "APPLICABLE", **shown}
+
+
+def error_json(error: ErrorBody) -> JsonObject:
+    """Return the ``result`` of a redeemable that was refused."""
+    return {
+        "error": error.model_dump(exclude_none=True),
+        "details": {"key": error.key, "message": error.message},
+    }

@@ -1,0 +1,110 @@
+"""Whether a code may be used at this moment: active, started, not expired, inside its hours.
+
+Behaviour: "Validity checks". Calendar days and hours are those of the project's time zone.
+"""
+
+import re
+from datetime import datetime, timedelta
+
+from contracts.errors import ErrorBody, JsonObject
+from engine.domain.definition import Code, Definition
+from engine.domain.refusals import refusal
+
+_DURATION = re.compile(
+    r"P(?:(\d{1,5})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,5})D)?"
+    r"(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?"
+)
+DAYS_PER_YEAR = 365
+DAYS_PER_MONTH = 30
+
+
+def check(code: Code, now: datetime) -> ErrorBody | None:
+    """Return why the code may not be used now, or None. ``now`` is in the project's time zone."""
+    key = problem(code, now)
+    if key is None:
+        return None
+    return refusal(key, code.code, resource_id=code.id, resource_type="voucher")
+
+
+def problem(code: Code, now: datetime) -> str | None:
+    """Return the key of the first thing that is in the way."""
+    definition = code.definition
+    if not code.is_active or not definition.is_campaign_active:
+        return "voucher_disabled"
+    for start, end in definition.windows:
+        if start is not None and now < start:
+            return "voucher_not_active"
+        if end is not None and now > end:
+            return "voucher_expired"
+    return None if is_open(definition, now) else "voucher_not_active_now"
+
+
+def is_open(definition: Definition, now: datetime) -> bool:
+    """Say whether timeframe, weekday and hours allow this moment."""
+    if definition.days_of_week and weekday(now) not in definition.days_of_week:
+        return False
+    if definition.hours and not _in_hours(definition.hours, now):
+        return False
+    timeframe, start = definition.timeframe, definition.timeframe_start
+    if not timeframe or start is None:
+        return True
+    return _in_timeframe(timeframe, start, now)
+
+
+def weekday(now: datetime) -> int:
+    """Return the day of the week, Sunday 0."""
+    return now.isoweekday() % 7
+
+
+def _in_hours(hours: JsonObject, now: datetime) -> bool:
+    daily = hours.get("daily")
+    if not isinstance(daily, list) or not daily:
+        return True
+    minute = now.hour * 60 + now.minute
+    for window in daily:
+        days = window.get("days_of_week")
+        if days and weekday(now) not in days:
+            continue
+        if (
+            _minute(window.get("start_time"), 0)
+            <= minute
+            < _minute(window.get("expiration_time"), 24 * 60)
+        ):
+            return True
+    return False
+
+
+def _minute(text: object, default: int) -> int:
+    """Return the minute of the day of "HH:mm"."""
+    if not isinstance(text, str) or not text:
+        return default
+    hours, _, minutes = text.partition(":")
+    try:
+        return int(hours) * 60 + int(minutes[:2] or 0)
+    except ValueError:
+        return default
+
+
+def _in_timeframe(timeframe: JsonObject, start: datetime, now: datetime) -> bool:
+    """Windows begin at ``start + k · interval`` and last ``duration``."""
+    interval = duration_of(timeframe.get("interval"))
+    duration = duration_of(timeframe.get("duration"))
+    if not interval or not duration:
+        return True
+    return (now - start) % interval < duration
+
+
+def duration_of(text: object) -> timedelta | None:
+    """Read an ISO 8601 duration; a year is 365 days and a month 30. None for anything else."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    years, months, weeks, days, hours, minutes, seconds = (
+        int(part or 0) for part in match.groups()
+    )
+    return timedelta(
+        days=years * DAYS_PER_YEAR + months * DAYS_PER_MONTH + weeks * 7 + days,
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
+    )

@@ -1,0 +1,239 @@
+"""Gathers for a batch of requests everything that the pure core needs: no other place does I/O."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from contracts import ids
+from contracts.engine import PlanRedemption, StackRequest, ValidateStack
+from contracts.errors import DomainError, JsonObject, Unavailable
+from contracts.messages import Envelope
+from contracts.stacking import DEFAULT_STACKING_RULES
+from engine import limits, queries
+from engine.definitions import Definitions
+from engine.domain.claims import credits_account
+from engine.domain.customer import (
+    KnownCustomer,
+    Named,
+    named,
+    overlay,
+    refuse_source_id_change,
+)
+from engine.domain.definition import Code
+from engine.domain.order import item_references
+from engine.domain.snapshot import Account, Accounts, Snapshot
+from engine.queries import Key
+from runtime.database import Connection
+
+Asked = tuple[Envelope, ValidateStack | PlanRedemption]
+Gathered = Snapshot | DomainError | Unavailable
+"""What a request needs, or why it cannot be answered."""
+
+
+class _Wanted:
+    """One request while its facts are gathered."""
+
+    def __init__(self, envelope: Envelope, request: ValidateStack | PlanRedemption) -> None:
+        self.project_id = envelope.project_id
+        self.request = request
+        self.stack: StackRequest = request.stack
+        self.voucher_ids = dict(_voucher_ids(self.project_id, self.stack))
+        self.who: Named | None = None
+        self.order_id: str | None = None
+        self.codes: dict[str, Code] = {}
+        self.customer: KnownCustomer | None = None
+        self.accounts: list[str] = []
+        self.problem: DomainError | Unavailable | None = None
+
+    @property
+    def available(self) -> dict[str, int]:
+        return self.request.available if isinstance(self.request, PlanRedemption) else {}
+
+
+class Facts(NamedTuple):
+    """The rows of a batch."""
+
+    projects: dict[str, Any]
+    vouchers: dict[Key, Any]
+    customers: dict[Key, Any]
+    tracked: dict[Key, Any]
+    catalogue: dict[Key, Any]
+    orders: dict[Key, Any]
+
+
+def _voucher_ids(project_id: str, stack: StackRequest) -> Iterable[tuple[str, str]]:
+    """Yield the name that the request uses and the id of the code; the id may be named itself."""
+    for redeemable in stack.redeemables[: limits.ITEMS_MAX]:
+        name = redeemable.get("id")
+        if isinstance(name, str) and redeemable.get("object", "voucher") == "voucher":
+            yield name, ids.voucher_id(project_id, name)
+
+
+def order_id_of(project_id: str, order: JsonObject | None) -> str | None:
+    """Return the id of the order that a request names; a name without the prefix is a source id."""
+    for name in ("id", "source_id"):
+        value = (order or {}).get(name)
+        if isinstance(value, str) and value:
+            is_id = name == "id" and value.startswith("ord_")
+            return value if is_id else ids.order_id(project_id, value)
+    return None
+
+
+async def gather(
+    connection: Connection, definitions: Definitions, asked: Sequence[Asked], drawn: Sequence[str]
+) -> list[Gathered]:
+    """Return one snapshot per request; ``drawn`` are ids for customers without a name."""
+    wanted = [_Wanted(envelope, request) for envelope, request in asked]
+    for one in wanted:
+        _name(one)
+    facts = await _read(connection, wanted)
+    await definitions.prepare(connection, list(facts.vouchers.values()))
+    for one, customer_id in zip(wanted, drawn, strict=True):
+        _know(one, facts, definitions, customer_id)
+    segment_keys = {
+        (one.project_id, segment_id)
+        for one in wanted
+        for code in one.codes.values()
+        for rule in code.rules
+        for segment_id in rule.segment_ids
+    }
+    segments = await definitions.segments(connection, segment_keys)
+    account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
+    accounts = await queries.accounts(connection, account_keys) if account_keys else {}
+    return [_snapshot(one, facts, segments, accounts) for one in wanted]
+
+
+def _name(one: _Wanted) -> None:
+    try:
+        one.who = named(one.project_id, one.stack.customer)
+    except DomainError as error:
+        one.problem = error
+    one.order_id = order_id_of(one.project_id, one.stack.order)
+
+
+async def _read(connection: Connection, wanted: Sequence[_Wanted]) -> Facts:
+    vouchers = {
+        (one.project_id, voucher_id)
+        for one in wanted
+        for name, derived in one.voucher_ids.items()
+        for voucher_id in ((derived, name) if name.startswith("v_") else (derived,))
+    }
+    customers = {
+        (one.project_id, one.who.id) for one in wanted if one.who is not None and one.who.id
+    }
+    tracked = {
+        (one.project_id, one.stack.tracking_id)
+        for one in wanted
+        if one.stack.customer is None and one.stack.tracking_id
+    }
+    products = {(one.project_id, object_id) for one in wanted for object_id in _references(one)}
+    orders = {(one.project_id, one.order_id) for one in wanted if one.order_id}
+    return Facts(
+        projects=await queries.projects(connection, {one.project_id for one in wanted}),
+        vouchers=await queries.vouchers(connection, vouchers) if vouchers else {},
+        customers=await queries.customers(connection, customers) if customers else {},
+        tracked=await queries.customers_by_tracking_id(connection, tracked) if tracked else {},
+        catalogue=await queries.catalogue(connection, products) if products else {},
+        orders=await queries.orders(connection, orders) if orders else {},
+    )
+
+
+def _references(one: _Wanted) -> Iterable[str]:
+    items = (one.stack.order or {}).get("items")
+    for item in items[: limits.ITEMS_MAX] if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield from (found for found in item_references(one.project_id, item) if found)
+
+
+def _know(one: _Wanted, facts: Facts, definitions: Definitions, drawn_id: str) -> None:
+    """Put codes and customer together, and name the accounts that they touch."""
+    try:
+        for name, derived in one.voucher_ids.items():
+            row = facts.vouchers.get((one.project_id, derived))
+            row = row or facts.vouchers.get((one.project_id, name))
+            if row is not None:
+                one.codes[name] = definitions.code(row)
+        one.customer = _customer(one, facts, drawn_id)
+    except (DomainError, Unavailable) as error:
+        one.problem = one.problem or error
+        return
+    customer_id = one.customer.id if one.customer else None
+    one.accounts = [
+        account for code in one.codes.values() for account in _accounts(code, customer_id)
+    ]
+
+
+def _customer(one: _Wanted, facts: Facts, drawn_id: str) -> KnownCustomer | None:
+    if one.who is None:
+        stored = facts.tracked.get((one.project_id, one.stack.tracking_id or ""))
+        if stored is None:
+            return None
+        return overlay(Named(stored["id"], None), {}, stored, drawn_id)
+    stored = facts.customers.get((one.project_id, one.who.id or ""))
+    refuse_source_id_change(stored, one.who)
+    return overlay(one.who, one.stack.customer or {}, stored, drawn_id)
+
+
+def _accounts(code: Code, customer_id: str | None) -> Iterable[str]:
+    yield f"uses/{code.id}"
+    if code.definition.type == "GIFT_VOUCHER":
+        yield credits_account(code)
+    for rule in code.rules:
+        for _, limit in rule.limits:
+            yield limit.account(code.id, code.campaign_id, customer_id)
+
+
+def _snapshot(
+    one: _Wanted, facts: Facts, segments: dict[Key, Any], accounts: dict[Key, Any]
+) -> Gathered:
+    if one.problem is not None:
+        return one.problem
+    project = facts.projects.get(one.project_id)
+    if project is None:
+        return Unavailable("the project has just been made and is not readable yet")
+    seen = {
+        account: Account(row["used"] or 0, row["adjusted"] or 0)
+        for account in one.accounts
+        if (row := accounts.get((one.project_id, account))) is not None
+    }
+    order = facts.orders.get((one.project_id, one.order_id or ""))
+    return Snapshot(
+        project_id=one.project_id,
+        request=one.stack,
+        now=local(one.request.now, project["timezone"]),
+        codes=one.codes,
+        customer=one.customer,
+        segments={key[1]: found for key, found in segments.items() if key[0] == one.project_id},
+        catalogue={
+            key[1]: found for key, found in facts.catalogue.items() if key[0] == one.project_id
+        },
+        stored_order=_stored_order(order) if order is not None else None,
+        accounts=Accounts(seen, one.available),
+        stacking_rules={**DEFAULT_STACKING_RULES, **(project["stacking_rules"] or {})},
+        api_key_id=one.request.api_key_id,
+    )
+
+
+def _stored_order(row: Any) -> JsonObject:
+    """Return the order as the ledger left it, else as it was sent: without discounts of its own."""
+    redeemed: JsonObject | None = row["redeemed"]
+    if redeemed is not None:
+        return redeemed
+    sent: JsonObject = dict(row["sent"] or {})
+    items = [{**item, "discount_amount": 0} for item in sent.get("items") or []]
+    return {**sent, "items": items, "discount_amount": 0}
+
+
+def local(moment: datetime, timezone: str | None) -> datetime:
+    """Return the instant in the project's time zone, whose days and hours count."""
+    return moment.astimezone(_zone(timezone or "UTC"))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

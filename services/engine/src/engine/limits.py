@@ -1,0 +1,31 @@
+"""Every limit of the engine."""
+
+ITEMS_MAX = 500
+"""Lines of an order."""
+
+AMOUNT_MAX = 2**53 - 1
+"""Minor units: the largest integer that every JSON reader keeps exactly."""
+
+PRICE_MAX = 10**12
+QUANTITY_MAX = 10**6
+
+METADATA_KEYS_MAX = 250
+
+RULES_MAX = 100
+"""Rules of one validation rule, nested ones included."""
+
+RULE_LEVELS_MAX = 3
+LOGIC_LENGTH_MAX = 2_000
+LOGIC_DEPTH_MAX = 20
+"""Nested parentheses."""
+
+CONDITION_VALUES_MAX = 1_000
+
+TIMEFRAME_STEPS_S_MIN = 60
+"""A validity timeframe repeats at most every minute."""
+
+DEFINITIONS_CACHED_MAX = 10_000
+"""Definitions, rules and segments kept in memory, each."""
+
+ID_LENGTH_MAX = 1_000
+"""Characters of a code, an id or a source id in a request."""

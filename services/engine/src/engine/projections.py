@@ -1,0 +1,385 @@
+"""The replica: pure folds of other services' events into the tables that requests are answered from."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from contracts import campaigns, catalog, customers, gateway, ids, ledger
+from contracts.errors import JsonObject
+from contracts.messages import Envelope
+from runtime.read_model import Fold, Projection, RowKey, Rows, Table
+
+PROJECTS = Table(
+    "projects",
+    {"project_id": "text"},
+    {"timezone": "text", "case_sensitive_codes": "boolean", "stacking_rules": "jsonb"},
+)
+CAMPAIGNS = Table(
+    "campaigns", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
+)
+VOUCHERS = Table(
+    "vouchers",
+    {"project_id": "text", "id": "text"},
+    {
+        "code": "text",
+        "campaign_id": "text",
+        "active": "boolean",
+        "version": "bigint",
+        "definition": "jsonb",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+    },
+)
+RULES = Table("rules", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"})
+ASSIGNMENTS = Table(
+    "assignments",
+    {"project_id": "text", "related_object_id": "text", "id": "text"},
+    {"rule_id": "text"},
+)
+CUSTOMERS = Table(
+    "customers", {"project_id": "text", "id": "text"}, {"tracking_id": "text", "doc": "jsonb"}
+)
+SEGMENTS = Table(
+    "segments", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
+)
+CATALOGUE = Table("catalogue", {"project_id": "text", "id": "text"}, {"doc": "jsonb"})
+ORDERS = Table(
+    "orders",
+    {"project_id": "text", "id": "text"},
+    {"sent": "jsonb", "redeemed": "jsonb", "redeemed_position": "bigint"},
+)
+ACCOUNTS = Table(
+    "accounts",
+    {"project_id": "text", "account": "text"},
+    {
+        "used": "bigint",
+        "used_position": "bigint",
+        "adjusted": "bigint",
+        "adjusted_position": "bigint",
+    },
+)
+
+
+def document(model: BaseModel, *, leave_out: set[str] | None = None) -> JsonObject:
+    """Return a model as it is kept."""
+    kept: JsonObject = model.model_dump(mode="json", exclude_none=True, exclude=leave_out)
+    return kept
+
+
+# -- definitions ------------------------------------------------------------------------------------
+
+ProjectEvent = gateway.ProjectCreated | gateway.ProjectUpdated
+
+
+def keys_project(event: ProjectEvent, meta: Envelope) -> Iterable[RowKey]:
+    del meta
+    yield PROJECTS, (event.project.id,)
+
+
+def apply_project(rows: Rows, event: ProjectEvent, meta: Envelope) -> None:
+    del meta
+    project = event.project
+    row = {
+        "timezone": project.timezone,
+        "case_sensitive_codes": project.case_sensitive_codes,
+        "stacking_rules": project.stacking_rules,
+    }
+    rows.put(PROJECTS, (project.id,), row)
+
+
+CampaignEvent = (
+    campaigns.CampaignCreated
+    | campaigns.CampaignUpdated
+    | campaigns.CampaignEnabled
+    | campaigns.CampaignDisabled
+)
+
+
+def keys_campaign(event: CampaignEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield CAMPAIGNS, (meta.project_id, event.campaign.id)
+
+
+def apply_campaign(rows: Rows, event: CampaignEvent, meta: Envelope) -> None:
+    # The position grows with every event; an enabling may leave the definition's version as it is.
+    row = {"version": meta.position, "doc": document(event.campaign)}
+    rows.put(CAMPAIGNS, (meta.project_id, event.campaign.id), row)
+
+
+VoucherEvent = (
+    campaigns.VoucherCreated
+    | campaigns.VoucherUpdated
+    | campaigns.VoucherEnabled
+    | campaigns.VoucherDisabled
+)
+
+
+def keys_voucher(event: VoucherEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield VOUCHERS, (meta.project_id, event.voucher.id)
+
+
+def apply_voucher(rows: Rows, event: VoucherEvent, meta: Envelope) -> None:
+    voucher = event.voucher
+    row = {
+        "code": voucher.code,
+        "campaign_id": voucher.campaign_id,
+        "active": voucher.active,
+        "version": voucher.version,
+        "definition": document(voucher.definition) if voucher.definition else None,
+        "created_at": voucher.created_at,
+        "updated_at": voucher.updated_at,
+    }
+    rows.put(VOUCHERS, (meta.project_id, voucher.id), row)
+
+
+def keys_generated(event: campaigns.VouchersGenerated, meta: Envelope) -> Iterable[RowKey]:
+    project_id = meta.project_id
+    for code in event.codes:
+        yield VOUCHERS, (project_id, ids.voucher_id(project_id, code))
+
+
+def apply_generated(rows: Rows, event: campaigns.VouchersGenerated, meta: Envelope) -> None:
+    project_id = meta.project_id
+    definition = document(event.definition) if event.definition else None
+    for code in event.codes:
+        key = (project_id, ids.voucher_id(project_id, code))
+        known = rows.get(VOUCHERS, *key)
+        # A change of a single code stands in a stream of its own and may have come first.
+        if known is not None and known["version"] > 1:
+            continue
+        row = {
+            "code": code,
+            "campaign_id": event.campaign_id,
+            "active": True,
+            "version": 1,
+            "definition": definition,
+            "created_at": event.generated_at,
+            "updated_at": None,
+        }
+        rows.put(VOUCHERS, key, row)
+
+
+def keys_rule(event: campaigns.ValidationRuleCreated, meta: Envelope) -> Iterable[RowKey]:
+    yield RULES, (meta.project_id, event.rule.id)
+
+
+def apply_rule(rows: Rows, event: campaigns.ValidationRuleCreated, meta: Envelope) -> None:
+    row = {"version": event.rule.version, "doc": document(event.rule)}
+    rows.put(RULES, (meta.project_id, event.rule.id), row)
+
+
+def _assignment_key(
+    event: campaigns.ValidationRuleAssigned, meta: Envelope
+) -> tuple[str, str, str]:
+    return meta.project_id, event.assignment.related_object_id, event.assignment.id
+
+
+def keys_assignment(event: campaigns.ValidationRuleAssigned, meta: Envelope) -> Iterable[RowKey]:
+    yield ASSIGNMENTS, _assignment_key(event, meta)
+
+
+def apply_assignment(rows: Rows, event: campaigns.ValidationRuleAssigned, meta: Envelope) -> None:
+    rows.put(ASSIGNMENTS, _assignment_key(event, meta), {"rule_id": event.assignment.rule_id})
+
+
+# -- customers, catalogue, orders -------------------------------------------------------------------
+
+CustomerEvent = customers.CustomerCreated | customers.CustomerUpdated
+
+
+def keys_customer(event: CustomerEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield CUSTOMERS, (meta.project_id, event.customer.id)
+
+
+def apply_customer(rows: Rows, event: CustomerEvent, meta: Envelope) -> None:
+    customer, project_id = event.customer, meta.project_id
+    source_id = customer.source_id
+    row = {
+        "tracking_id": ids.tracking_id(project_id, source_id) if source_id else None,
+        "doc": document(customer, leave_out={"system_metadata"}),
+    }
+    rows.put(CUSTOMERS, (project_id, customer.id), row)
+
+
+def keys_segment(event: customers.SegmentCreated, meta: Envelope) -> Iterable[RowKey]:
+    yield SEGMENTS, (meta.project_id, event.segment.id)
+
+
+def apply_segment(rows: Rows, event: customers.SegmentCreated, meta: Envelope) -> None:
+    row = {"version": meta.position, "doc": document(event.segment)}
+    rows.put(SEGMENTS, (meta.project_id, event.segment.id), row)
+
+
+ProductEvent = catalog.ProductCreated | catalog.ProductUpdated
+SkuEvent = catalog.SkuCreated | catalog.SkuUpdated
+
+
+def keys_product(event: ProductEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield CATALOGUE, (meta.project_id, event.product.id)
+
+
+def apply_product(rows: Rows, event: ProductEvent, meta: Envelope) -> None:
+    kept = document(event.product, leave_out={"attributes", "image_url"})
+    rows.put(CATALOGUE, (meta.project_id, event.product.id), {"doc": kept})
+
+
+def keys_sku(event: SkuEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield CATALOGUE, (meta.project_id, event.sku.id)
+
+
+def apply_sku(rows: Rows, event: SkuEvent, meta: Envelope) -> None:
+    kept = document(event.sku, leave_out={"attributes", "image_url"})
+    rows.put(CATALOGUE, (meta.project_id, event.sku.id), {"doc": kept})
+
+
+OrderEvent = customers.OrderCreated | customers.OrderUpdated
+
+
+def keys_order(event: OrderEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield ORDERS, (meta.project_id, event.order.id)
+
+
+def apply_order(rows: Rows, event: OrderEvent, meta: Envelope) -> None:
+    key = (meta.project_id, event.order.id)
+    row = rows.get(ORDERS, *key) or {}
+    rows.put(ORDERS, key, {**row, "sent": document(event.order)})
+
+
+# -- the ledger ---------------------------------------------------------------------------------------
+
+LedgerItems = list[ledger.RedeemedItem] | list[ledger.RolledBackItem]
+
+
+def _account_keys(items: LedgerItems, project_id: str) -> Iterable[RowKey]:
+    for item in items:
+        for posted in item.posted:
+            yield ACCOUNTS, (project_id, posted.account)
+
+
+def _apply_posted(rows: Rows, items: LedgerItems, meta: Envelope) -> None:
+    # One event may move an account twice; the later posting has the balance after both.
+    for item in items:
+        for posted in item.posted:
+            key = (meta.project_id, posted.account)
+            row = rows.get(ACCOUNTS, *key) or {}
+            if (row.get("used_position") or 0) <= meta.position:
+                changes = {"used": posted.used, "used_position": meta.position}
+                rows.put(ACCOUNTS, key, {**row, **changes})
+
+
+def _order_key(order: JsonObject | None, project_id: str) -> Iterable[RowKey]:
+    if order is not None and order.get("id"):
+        yield ORDERS, (project_id, order["id"])
+
+
+def _apply_order_state(
+    rows: Rows, order: JsonObject | None, kept: JsonObject | None, meta: Envelope
+) -> None:
+    for _, key in _order_key(order, meta.project_id):
+        row = rows.get(ORDERS, *key) or {}
+        if (row.get("redeemed_position") or 0) < meta.position:
+            changes = {"redeemed": kept, "redeemed_position": meta.position}
+            rows.put(ORDERS, key, {**row, **changes})
+
+
+def keys_redeemed(event: ledger.RedemptionSucceeded, meta: Envelope) -> Iterable[RowKey]:
+    yield from _account_keys(event.items, meta.project_id)
+    yield from _order_key(event.order, meta.project_id)
+
+
+def apply_redeemed(rows: Rows, event: ledger.RedemptionSucceeded, meta: Envelope) -> None:
+    _apply_posted(rows, event.items, meta)
+    _apply_order_state(rows, event.order, event.order, meta)
+
+
+def keys_rolled_back(event: ledger.RedemptionRolledBack, meta: Envelope) -> Iterable[RowKey]:
+    yield from _account_keys(event.items, meta.project_id)
+    yield from _order_key(event.order, meta.project_id)
+
+
+def apply_rolled_back(rows: Rows, event: ledger.RedemptionRolledBack, meta: Envelope) -> None:
+    _apply_posted(rows, event.items, meta)
+    _apply_order_state(rows, event.order, event.order, meta)
+
+
+def keys_adjusted(event: ledger.BalanceAdjusted, meta: Envelope) -> Iterable[RowKey]:
+    yield ACCOUNTS, (meta.project_id, event.account)
+
+
+def apply_adjusted(rows: Rows, event: ledger.BalanceAdjusted, meta: Envelope) -> None:
+    key = (meta.project_id, event.account)
+    row = rows.get(ACCOUNTS, *key) or {}
+    if (row.get("adjusted_position") or 0) < meta.position:
+        row["adjusted"] = event.available + event.used - event.limit
+        row["adjusted_position"] = meta.position
+    if (row.get("used_position") or 0) < meta.position:
+        row["used"], row["used_position"] = event.used, meta.position
+    rows.put(ACCOUNTS, key, row)
+
+
+def _same(
+    keys: Callable[..., Iterable[RowKey]], apply: Callable[..., None], *events: Any
+) -> dict[Any, Fold]:
+    return dict.fromkeys(events, Fold(keys, apply))
+
+
+FOLDS = {
+    **_same(keys_project, apply_project, gateway.ProjectCreated, gateway.ProjectUpdated),
+    **_same(
+        keys_campaign,
+        apply_campaign,
+        campaigns.CampaignCreated,
+        campaigns.CampaignUpdated,
+        campaigns.CampaignEnabled,
+        campaigns.CampaignDisabled,
+    ),
+    **_same(
+        keys_voucher,
+        apply_voucher,
+        campaigns.VoucherCreated,
+        campaigns.VoucherUpdated,
+        campaigns.VoucherEnabled,
+        campaigns.VoucherDisabled,
+    ),
+    campaigns.VouchersGenerated: Fold(keys_generated, apply_generated),
+    campaigns.ValidationRuleCreated: Fold(keys_rule, apply_rule),
+    campaigns.ValidationRuleAssigned: Fold(keys_assignment, apply_assignment),
+    **_same(keys_customer, apply_customer, customers.CustomerCreated, customers.CustomerUpdated),
+    customers.SegmentCreated: Fold(keys_segment, apply_segment),
+    **_same(keys_order, apply_order, customers.OrderCreated, customers.OrderUpdated),
+    **_same(keys_product, apply_product, catalog.ProductCreated, catalog.ProductUpdated),
+    **_same(keys_sku, apply_sku, catalog.SkuCreated, catalog.SkuUpdated),
+    ledger.RedemptionSucceeded: Fold(keys_redeemed, apply_redeemed),
+    ledger.RedemptionRolledBack: Fold(keys_rolled_back, apply_rolled_back),
+    ledger.BalanceAdjusted: Fold(keys_adjusted, apply_adjusted),
+}
+
+PROJECTION = Projection(
+    tables=[
+        PROJECTS,
+        CAMPAIGNS,
+        VOUCHERS,
+        RULES,
+        ASSIGNMENTS,
+        CUSTOMERS,
+        SEGMENTS,
+        CATALOGUE,
+        ORDERS,
+        ACCOUNTS,
+    ],
+    folds=FOLDS,
+    ignored=[
+        gateway.ApiKeyIssued,
+        gateway.ApiKeyRevoked,
+        campaigns.VouchersGenerationStarted,
+        campaigns.VouchersGenerationCompleted,
+        campaigns.VouchersGenerationFailed,
+        customers.CustomerEnteredSegment,
+        customers.CustomerLeftSegment,
+        customers.CustomEventRecorded,
+        ledger.RedemptionFailed,
+        ledger.RollbackFailed,
+        ledger.HoldPlaced,
+        ledger.HoldReleased,
+    ],
+)
