@@ -185,6 +185,8 @@ class RedemptionSucceeded(Event):
     metadata: JsonObject = {}
     inapplicable_redeemables: list[JsonObject] = []
     skipped_redeemables: list[JsonObject] = []
+    rollback_order_mode: Literal["WITH_ORDER", "WITHOUT_ORDER"] = "WITH_ORDER"
+    session_key: str | None = None
     api_key_id: str | None = None
     redeemed_at: datetime
 
@@ -247,7 +249,7 @@ class RollbackFailed(Event):
 
 
 class BalanceAdjusted(Event):
-    """Stream: ``account-<account>``. ``amount`` may be negative."""
+    """Stream: ``adjustment-<transaction id>``. ``amount`` may be negative."""
 
     TYPE: ClassVar[str] = "ledger.balance-adjusted.v1"
     transaction_id: str

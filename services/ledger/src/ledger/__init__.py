@@ -1,0 +1,1 @@
+"""Redemptions, rollbacks and the balances of everything that is limited."""

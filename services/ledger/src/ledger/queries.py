@@ -1,0 +1,189 @@
+"""Reads and writes of the ledger's tables, each for a whole batch."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from contracts.ledger import Posting, RedemptionFailed, RedemptionSucceeded
+from ledger.domain.accounts import Account
+from ledger.domain.rollback import Redemption
+from runtime.database import Connection
+
+Key = tuple[str, str]
+"""Project and the name of the thing."""
+
+
+class Hold(NamedTuple):
+    """A session's hold, and where its stream ends."""
+
+    postings: list[Posting]
+    expires_at: datetime | None = None
+    version: int = 0
+    hash: bytes = b""
+
+
+def _columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
+    ordered = sorted(keys)
+    return [key[0] for key in ordered], [key[1] for key in ordered]
+
+
+async def lock_accounts(connection: Connection, keys: set[Key]) -> dict[Key, Account]:
+    """Read the accounts and lock them, in one order for everybody."""
+    if not keys:
+        return {}
+    rows = await connection.fetch(
+        """
+        SELECT a.project_id, a.account, a.unit, a.limit_amount, a.limit_version, a.adjusted, a.used,
+               a.held
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, account)
+        JOIN accounts a USING (project_id, account)
+        ORDER BY a.project_id, a.account
+        FOR UPDATE OF a
+        """,
+        *_columns(keys),
+    )
+    return {
+        (row[0], row[1]): Account(
+            row[1], row[2], row[3], row[4], row[5], row[6], row[7], is_new=False
+        )
+        for row in rows
+    }
+
+
+async def read_redemptions(connection: Connection, keys: set[Key]) -> dict[Key, Redemption]:
+    """Read redemptions from the log, and whose children the others are."""
+    if not keys:
+        return {}
+    projects, ids = _columns(keys)
+    rows = await connection.fetch(
+        """
+        SELECT k.project_id, k.id, e.stream_version, e.type, e.hash, e.data
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, id)
+        JOIN events e ON e.project_id = k.project_id AND e.stream_id = 'redemption-' || k.id
+        ORDER BY e.stream_version
+        """,
+        projects,
+        ids,
+    )
+    found = dict.fromkeys(keys, Redemption(None))
+    for row in rows:
+        key = (row["project_id"], row["id"])
+        if row["type"] == RedemptionSucceeded.TYPE:
+            found[key] = Redemption(RedemptionSucceeded.from_json(row["data"]), row["hash"])
+        elif row["type"] == RedemptionFailed.TYPE:
+            found[key] = Redemption(None, is_failed=True)
+        else:
+            found[key] = found[key]._replace(is_rolled_back=True)
+    children = await connection.fetch(
+        """
+        SELECT c.project_id, c.child_id, c.parent_id
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, child_id)
+        JOIN redemption_children c USING (project_id, child_id)
+        """,
+        projects,
+        ids,
+    )
+    for row in children:
+        found[row["project_id"], row["child_id"]] = Redemption(None, parent_id=row["parent_id"])
+    return found
+
+
+async def lock_holds(connection: Connection, keys: set[Key]) -> dict[Key, Hold]:
+    """Read the sessions' holds and lock them."""
+    if not keys:
+        return {}
+    rows = await connection.fetch(
+        """
+        SELECT h.project_id, h.session_key, h.postings, h.expires_at, h.stream_version, h.hash
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, session_key)
+        JOIN holds h USING (project_id, session_key)
+        ORDER BY h.project_id, h.session_key
+        FOR UPDATE OF h
+        """,
+        *_columns(keys),
+    )
+    return {
+        (row[0], row[1]): Hold(
+            [Posting.model_validate(one) for one in row[2]], row[3], row[4], row[5]
+        )
+        for row in rows
+    }
+
+
+async def due_holds(connection: Connection, now: datetime, limit: int) -> list[Key]:
+    """Return sessions whose time is up."""
+    rows = await connection.fetch(
+        """
+        SELECT project_id, session_key FROM holds
+        WHERE expires_at <= $1 AND postings <> '[]'::jsonb ORDER BY expires_at LIMIT $2
+        """,
+        now,
+        limit,
+    )
+    return [(row["project_id"], row["session_key"]) for row in rows]
+
+
+async def store_accounts(connection: Connection, changed: Sequence[tuple[str, Account]]) -> None:
+    """Write accounts back: new ones collide with another process's, which is then tried again."""
+    for is_new, statement in ((True, _INSERT_ACCOUNTS), (False, _UPDATE_ACCOUNTS)):
+        chosen = sorted(
+            ((project_id, a) for project_id, a in changed if a.is_new == is_new),
+            key=lambda row: (row[0], row[1].name),
+        )
+        rows = [
+            (project_id, a.name, a.unit, a.limit, a.limit_version, a.adjusted, a.used, a.held)
+            for project_id, a in chosen
+        ]
+        if rows:
+            await connection.execute(
+                statement, *(list(column) for column in zip(*rows, strict=True))
+            )
+
+
+_INSERT_ACCOUNTS = """
+    INSERT INTO accounts (project_id, account, unit, limit_amount, limit_version, adjusted, used, held)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
+                         $7::bigint[], $8::bigint[])
+"""
+_UPDATE_ACCOUNTS = """
+    UPDATE accounts a
+    SET limit_amount = n.limit_amount, limit_version = n.limit_version, adjusted = n.adjusted,
+        used = n.used, held = n.held
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
+                $7::bigint[], $8::bigint[])
+         AS n(project_id, account, unit, limit_amount, limit_version, adjusted, used, held)
+    WHERE a.project_id = n.project_id AND a.account = n.account
+"""
+
+
+async def store_children(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Remember the parents of stacked redemptions."""
+    if rows:
+        await connection.execute(
+            """
+            INSERT INTO redemption_children (project_id, child_id, parent_id)
+            SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+            """,
+            *(list(column) for column in zip(*rows, strict=True)),
+        )
+
+
+async def store_holds(connection: Connection, holds: Sequence[tuple[Key, Hold]]) -> None:
+    """Write holds; an empty one stays, because its stream goes on from there."""
+    if holds:
+        await connection.execute(
+            """
+            INSERT INTO holds (project_id, session_key, postings, expires_at, stream_version, hash)
+            SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::int[],
+                                 $6::bytea[])
+            ON CONFLICT (project_id, session_key) DO UPDATE
+            SET postings = EXCLUDED.postings, expires_at = EXCLUDED.expires_at,
+                stream_version = EXCLUDED.stream_version, hash = EXCLUDED.hash
+            """,
+            [key[0] for key, _ in holds],
+            [key[1] for key, _ in holds],
+            [[one.model_dump(mode="json") for one in hold.postings] for _, hold in holds],
+            [hold.expires_at for _, hold in holds],
+            [hold.version for _, hold in holds],
+            [hold.hash for _, hold in holds],
+        )
