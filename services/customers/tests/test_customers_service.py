@@ -1,5 +1,6 @@
 """Customers on a real Postgres: commands, intake, reactions, two projects."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -274,6 +275,7 @@ async def test_custom_event_is_recorded_once(harness):
         ({"event": "a\nb"}, "event"),
         ({"event": "x" * 301}, "event"),
         ({"customer": {"email": "no address"}}, "customer.email"),
+        ({"customer": {}}, "customer"),
         ({"metadata": {"a": "\x00"}}, "metadata.a"),
         ({"referral": {}}, "referral.code"),
         ({"loyalty": {"code": 7}}, "loyalty.code"),
@@ -480,3 +482,47 @@ async def test_audit_finds_what_is_wrong(harness):
         "project p1: dynamic_segments has another seg_1 than the log",
         f"project p1: customer-{anna} should be in seg_1",
     ]
+
+
+async def test_two_processes_change_one_customer_and_lose_nothing(leased_settings):
+    async with (
+        Harness(build(leased_settings)) as one,
+        Harness(build(leased_settings), is_new=False) as other,
+    ):
+
+        async def count_up(harness: Harness, name: str) -> None:
+            for number in range(10):
+                await upsert(harness, "p1", "anna", metadata={f"{name}{number}": number})
+
+        await asyncio.gather(count_up(one, "a"), count_up(other, "b"))
+        last = await upsert(one, "p1", "anna")
+        assert len(last.body["customer"]["metadata"]) == 20
+        async with one.service.pool.acquire() as connection:
+            versions = await connection.fetch("SELECT stream_version FROM events ORDER BY position")
+        assert [row["stream_version"] for row in versions] == list(range(1, 21))
+
+
+async def test_no_customer_slips_past_a_segment_that_is_being_made(leased_settings):
+    """Without the lock a customer that changes meanwhile is seen by neither side."""
+    async with (
+        Harness(build(leased_settings)) as one,
+        Harness(build(leased_settings), is_new=False) as other,
+    ):
+        for round_ in range(15):
+            customers = [
+                {"source_id": f"c{round_}-{number}", "metadata": {"tier": "gold"}}
+                for number in range(20)
+            ]
+            segment = CreateSegment(
+                segment_id=f"seg_{round_}", name="Gold", type="auto-update", filter=GOLD
+            )
+            await asyncio.gather(
+                other.intake(topics.INTAKE_CUSTOMERS, "p1", customers),
+                one.command("p1", segment),
+            )
+            while await sweep_once(one.service):
+                pass
+        assert await audited(one) == []
+        await one.refresh()
+        entered = [event for event in one.appended if isinstance(event, CustomerEnteredSegment)]
+        assert len(entered) == 15 * 15 * 20

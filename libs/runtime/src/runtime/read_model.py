@@ -7,6 +7,8 @@ reads the rows of a whole batch with one query per table and writes them back wi
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import orjson
+
 from contracts.messages import TYPES, Envelope, Event
 from runtime.database import Connection
 
@@ -29,7 +31,9 @@ class Table:
         self.delete_sql = self._delete()
 
     def _arrays(self, columns: Mapping[str, str]) -> str:
-        arrays = (f"${n}::{kind}[]" for n, kind in enumerate(columns.values(), 1))
+        # JSON travels as text: a list inside an array would be taken for a second dimension.
+        kinds = ("text" if kind == "jsonb" else kind for kind in columns.values())
+        arrays = (f"${n}::{kind}[]" for n, kind in enumerate(kinds, 1))
         return f"unnest({', '.join(arrays)}) AS g({', '.join(columns)})"
 
     def _same_key(self) -> str:
@@ -45,10 +49,14 @@ class Table:
     def _upsert(self) -> str:
         names = ", ".join(self.all_columns)
         changes = ", ".join(f"{column} = EXCLUDED.{column}" for column in self.columns)
+        values = ", ".join(
+            f"g.{column}::jsonb" if kind == "jsonb" else f"g.{column}"
+            for column, kind in self.all_columns.items()
+        )
         action = f"UPDATE SET {changes}" if changes else "NOTHING"
         return (
             f"INSERT INTO {self.name} ({names}) "  # noqa: S608 - identifiers of our own
-            f"SELECT {names} FROM {self._arrays(self.all_columns)} "
+            f"SELECT {values} FROM {self._arrays(self.all_columns)} "
             f"ON CONFLICT ({', '.join(self.key)}) DO {action}"
         )
 
@@ -151,10 +159,16 @@ async def _store(connection: Connection, table: Table, keys: set[Key], rows: Row
     present = [row for key in sorted(keys) if (row := current[key]) is not None]
     gone = [key for key in sorted(keys) if current[key] is None]
     if present:
-        columns = ([row[column] for row in present] for column in table.all_columns)
+        columns = (_array(present, column, kind) for column, kind in table.all_columns.items())
         await connection.execute(table.upsert_sql, *columns)
     if gone:
         await connection.execute(table.delete_sql, *_columns(gone, len(table.key)))
+
+
+def _array(rows: Sequence[Row], column: str, kind: str) -> list[Any]:
+    if kind != "jsonb":
+        return [row[column] for row in rows]
+    return [None if row[column] is None else orjson.dumps(row[column]).decode() for row in rows]
 
 
 def _columns(keys: Iterable[Key], width: int) -> list[list[Any]]:

@@ -46,7 +46,7 @@ VALIDITY_HOURS_MAX = 50
 DURATION_DAYS_MAX = 3_660
 """Longest duration (ten years)."""
 
-RULES_PER_RULE_MAX = 50
+RULES_PER_RULE_MAX = 100
 """Conditions of one validation rule."""
 
 RULE_VALUES_MAX = 1_000
@@ -65,3 +65,6 @@ RULES_PER_TARGET_MAX = 10
 
 AUDIT_FINDINGS_MAX = 1_000
 """Findings that one audit names."""
+
+GENERATION_CANDIDATES_MAX = 20
+"""Generations that a worker looks at before it waits."""

@@ -93,7 +93,8 @@ async def create_segment(unit: Unit, command: CreateSegment) -> JsonObject:
 async def upsert_order(unit: Unit, command: UpsertOrder) -> JsonObject:
     """Create or change an order, and the customer sent along with it."""
     state = await unit.load(ORDER, command.order_id)
-    customer = await _inline_customer(unit, command.customer) if command.customer else None
+    sent = command.customer
+    customer = await _inline_customer(unit, sent) if sent is not None else None
     command = command.model_copy(update={"changes": _with_referrer(unit, command.changes)})
     events = decide_upsert_order(
         state, unit.project_id, command, unit.now, customer.id if customer else None
@@ -226,6 +227,8 @@ def _append_customer(unit: Unit, customer_id: str, events: Sequence[CustomerEven
 
 async def _inline_customer(unit: Unit, body: JsonObject) -> Customer:
     """Create or change the customer inside a larger body; an id alone must be known."""
+    if not body:
+        raise refuse("customer", "must have an id, a source_id or other properties")
     sent_id = body.get("id")
     id_of_source = _id_of_source(unit.project_id, body)
     if sent_id is not None:

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from contracts.ledger import Posting, RedemptionFailed, RedemptionSucceeded
 from ledger.domain.accounts import Account
 from ledger.domain.rollback import Redemption
 from runtime.database import Connection
 
+_POSTINGS = TypeAdapter(list[Posting])
 Key = tuple[str, str]
 """Project and the name of the thing."""
 
@@ -174,15 +177,16 @@ async def store_holds(connection: Connection, holds: Sequence[tuple[Key, Hold]])
         await connection.execute(
             """
             INSERT INTO holds (project_id, session_key, postings, expires_at, stream_version, hash)
-            SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::int[],
-                                 $6::bytea[])
+            SELECT n.project_id, n.session_key, n.postings::jsonb, n.expires_at, n.version, n.hash
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bytea[])
+                 AS n(project_id, session_key, postings, expires_at, version, hash)
             ON CONFLICT (project_id, session_key) DO UPDATE
             SET postings = EXCLUDED.postings, expires_at = EXCLUDED.expires_at,
                 stream_version = EXCLUDED.stream_version, hash = EXCLUDED.hash
             """,
             [key[0] for key, _ in holds],
             [key[1] for key, _ in holds],
-            [[one.model_dump(mode="json") for one in hold.postings] for _, hold in holds],
+            [_POSTINGS.dump_json(hold.postings).decode() for _, hold in holds],
             [hold.expires_at for _, hold in holds],
             [hold.version for _, hold in holds],
             [hold.hash for _, hold in holds],

@@ -205,16 +205,17 @@ def decide_add_vouchers(
 ) -> list[VouchersGenerationStarted]:
     """Return the start of a generation, or nothing if it is a single code, made by the caller."""
     campaign = state.campaign
-    if campaign.type == "STANDALONE":
-        message = f"Campaign {campaign.id} is STANDALONE: no more codes can be added"
-        raise InvalidCampaign(message, resource_id=campaign.id, resource_type="campaign")
+    refuse_standalone(campaign)
     _refuse_count("vouchers_count", command.count, least=1)
     if command.code is not None or command.count == 1:
         return []
     if len(state.generations) >= limits.ACTIONS_PER_CAMPAIGN_MAX:
         running = limits.ACTIONS_PER_CAMPAIGN_MAX
         raise InvalidCampaign(f"Campaign {campaign.id} is already generating codes {running} times")
+    if command.overrides.get("active", True) is not True:
+        raise refuse("active", "must be true where more than one code is added")
     config = overridden_config(campaign, command.overrides)
+    overridden_definition(campaign, command.overrides)
     refuse_small_pattern(pattern_of(config), command.count)
     started = VouchersGenerationStarted(
         campaign_id=campaign.id,
@@ -343,6 +344,13 @@ def refuse_small_pattern(pattern: CodePattern, count: int) -> None:
     if pattern.capacity < count:
         reason = f"must allow {count} different codes; it allows {pattern.capacity}"
         raise refuse("code_config", reason)
+
+
+def refuse_standalone(campaign: Campaign) -> None:
+    """Refuse more codes for a campaign of one generic code."""
+    if campaign.type == "STANDALONE":
+        message = f"Campaign {campaign.id} is STANDALONE: no more codes can be added"
+        raise InvalidCampaign(message, resource_id=campaign.id, resource_type="campaign")
 
 
 def _refuse_count(path: str, count: int, *, least: int) -> None:

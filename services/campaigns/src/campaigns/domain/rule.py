@@ -23,12 +23,14 @@ from campaigns.domain.support import (
 from contracts import ids
 from contracts.campaigns import ValidationRule, ValidationRuleCreated
 from contracts.errors import JsonObject
+from contracts.filters import WITHOUT_VALUES
 from contracts.payload import is_storable, json_object, one_of, required, text
 
-_NUMBER_OPERATORS_OF_ONE = frozenset(
+_ONE_VALUE = frozenset(
     ("$less_than", "$less_than_or_equal", "$more_than", "$more_than_or_equal", "$after", "$before")
 )
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d+)|(?P<word>and|or)\b|(?P<mark>[()]))", re.IGNORECASE)
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d{1,6})|(?P<word>and|or)\b|(?P<mark>[()]))", re.IGNORECASE)
+_ALIASES = {"$greater_than": "$more_than", "$greater_than_or_equal": "$more_than_or_equal"}
 
 
 def _amount(path: str, value: Any) -> int:
@@ -60,34 +62,77 @@ def _scalar(path: str, value: Any) -> str | int | float | bool | None:
     raise broken_rule(path, "must be a string, a number, true, false or null")
 
 
+def _reference(path: str, value: Any) -> str | JsonObject:
+    """Read a product, SKU or segment: its id, or an object that has it."""
+    if not isinstance(value, dict):
+        return _name(path, value)
+    kept = {name: value[name] for name in ("object", "id", "source_id") if value.get(name)}
+    if "id" not in kept and "source_id" not in kept:
+        raise broken_rule(f"{path}.id", "must be set")
+    if kept.get("object") not in {None, *APPLICABLE_OBJECTS, "segment"}:
+        raise broken_rule(f"{path}.object", f"must be one of {', '.join(APPLICABLE_OBJECTS)}")
+    return {name: _name(f"{path}.{name}", kept[name]) for name in kept}
+
+
 class RuleKind(NamedTuple):
-    """What a rule's name allows. ``is_limit``: the ledger counts, so it must hold by itself."""
+    """What a rule's name allows. ``inner``: names of the rules inside it."""
 
     operators: tuple[str, ...]
     value: Callable[[str, Any], Any]
     needs_property: bool = False
-    is_limit: bool = False
+    is_single: bool = False
+    """One operator only."""
+    inner: tuple[str, ...] = ()
 
 
-_AMOUNT_RULE = RuleKind(NUMBER_OPERATORS, _amount)
-_LIMIT_RULE = RuleKind(LIMIT_OPERATORS, _amount, is_limit=True)
-_METADATA_RULE = RuleKind(METADATA_OPERATORS, _scalar, needs_property=True)
+_NUMBER = RuleKind(NUMBER_OPERATORS, _amount)
+_LIMIT = RuleKind(LIMIT_OPERATORS, _amount, is_single=True)
+_METADATA = RuleKind(METADATA_OPERATORS, _scalar, needs_property=True)
+_PRODUCT = RuleKind(SET_OPERATORS, _reference, is_single=True)
+_ITEMS = _PRODUCT._replace(
+    operators=(*SET_OPERATORS, "$from"),
+    inner=(
+        "order.items.quantity",
+        "order.items.aggregated_quantity",
+        "order.items.price",
+        "order.items.amount",
+        "order.items.aggregated_amount",
+        "order.items.metadata",
+    ),
+)
 
 RULE_KINDS: Mapping[str, RuleKind] = {
-    "order.amount": _AMOUNT_RULE,
-    "order.initial_amount": _AMOUNT_RULE,
-    "order.metadata": _METADATA_RULE,
-    "customer.segment": RuleKind(SET_OPERATORS, _name),
-    "customer.metadata": _METADATA_RULE,
-    "product.id": RuleKind(SET_OPERATORS, _name),
-    "sku.id": RuleKind(SET_OPERATORS, _name),
-    "campaign.redemptions.count": _LIMIT_RULE,
-    "campaign.redemptions.customers_count": _LIMIT_RULE,
-    "campaign.orders.amount": _LIMIT_RULE,
-    "campaign.orders.amount_discounted": _LIMIT_RULE,
-    "redemption.count.per_customer": _LIMIT_RULE,
+    "order.amount": _NUMBER,
+    "order.initial_amount": _NUMBER,
+    "order.total_amount": _NUMBER,
+    "order.items.count": _NUMBER,
+    "order.items.price_any": _NUMBER,
+    "order.items.price_each": _NUMBER,
+    "order.items.metadata_any": _METADATA,
+    "order.items.metadata_each": _METADATA,
+    "order.metadata": _METADATA,
+    "order.items.any": _ITEMS,
+    "order.items.every": _ITEMS,
+    "order.items.none": _ITEMS,
+    "order.items.cheapest": _ITEMS,
+    "order.items.most_expensive": _ITEMS,
+    "product.id": _PRODUCT,
+    "sku.id": _PRODUCT,
+    "customer.segment": _PRODUCT,
+    "customer.metadata": _METADATA,
+    "redemption.metadata": _METADATA,
+    "campaign.redemptions.count": _LIMIT,
+    "campaign.redemptions.customers_count": _LIMIT,
+    "campaign.orders.amount": _LIMIT,
+    "campaign.orders.amount_discounted": _LIMIT,
+    "redemption.count.per_customer": _LIMIT,
 }
 """The rules that the engine evaluates, in the public API's spelling."""
+
+INNER_KINDS: Mapping[str, RuleKind] = {
+    name: _METADATA if name.endswith("metadata") else _NUMBER for name in _ITEMS.inner
+}
+"""The rules inside those on items."""
 
 
 def decide_create_rule(
@@ -139,16 +184,27 @@ def _error(path: str, value: Any) -> JsonObject | None:
 
 
 def _rules(value: Any) -> JsonObject:
-    body = _object("rules", {} if value is None else value)
+    rules = _numbered("rules", {} if value is None else value, RULE_KINDS)
+    inner = sum(len(rule["rules"]) for name, rule in rules.items() if name != "logic")
+    if len(rules) + inner > limits.RULES_PER_RULE_MAX:
+        raise broken_rule("rules", f"must have at most {limits.RULES_PER_RULE_MAX} rules")
+    return rules
+
+
+def _numbered(path: str, value: Any, kinds: Mapping[str, RuleKind]) -> JsonObject:
+    """Read ``{"1": rule, "2": rule, "logic": …}``."""
+    body = _object(path, value)
     numbers = [name for name in body if name != "logic"]
     if len(numbers) > limits.RULES_PER_RULE_MAX:
-        raise broken_rule("rules", f"must have at most {limits.RULES_PER_RULE_MAX} rules")
+        raise broken_rule(path, f"must have at most {limits.RULES_PER_RULE_MAX} rules")
     for number in numbers:
         if not (number.isascii() and number.isdigit()):
-            raise broken_rule(f"rules.{number[:20]}", "must be a number, or logic")
-    kept: JsonObject = {number: _rule(f"rules.{number}", body[number]) for number in numbers}
+            raise broken_rule(f"{path}.{number[:20]}", "must be a number, or logic")
+    kept: JsonObject = {
+        number: _rule(f"{path}.{number}", body[number], kinds) for number in numbers
+    }
     if kept:
-        kept["logic"] = _logic(kept, body.get("logic"))
+        kept["logic"] = _logic(f"{path}.logic", kept, body.get("logic"))
     return kept
 
 
@@ -158,20 +214,25 @@ def _object(path: str, value: Any) -> JsonObject:
     return value
 
 
-def _rule(path: str, value: Any) -> JsonObject:
+def _rule(path: str, value: Any, kinds: Mapping[str, RuleKind]) -> JsonObject:
     body = _object(path, value)
     name = body.get("name")
-    kind = RULE_KINDS.get(name) if isinstance(name, str) else None
+    kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
-        known = ", ".join(RULE_KINDS)
-        raise broken_rule(f"{path}.name", f"must be one of {known}")
-    if body.get("rules"):
-        raise broken_rule(f"{path}.rules", f"must be empty in a rule on {name}")
+        raise broken_rule(f"{path}.name", f"must be one of {', '.join(kinds)}")
     rule: JsonObject = {"name": name, "property": _property(path, body, kind)}
     rule["conditions"] = _conditions(f"{path}.conditions", body.get("conditions"), kind)
-    rule["rules"] = {}
+    rule["rules"] = _inner_rules(f"{path}.rules", body, kind)
     error = _error(f"{path}.error", body.get("error"))
     return {**rule, "error": error} if error else rule
+
+
+def _inner_rules(path: str, body: JsonObject, kind: RuleKind) -> JsonObject:
+    if not body.get("rules"):
+        return {}
+    if not kind.inner:
+        raise broken_rule(path, f"must be empty in a rule on {body['name']}")
+    return _numbered(path, body["rules"], {name: INNER_KINDS[name] for name in kind.inner})
 
 
 def _property(path: str, body: JsonObject, kind: RuleKind) -> str | None:
@@ -186,23 +247,25 @@ def _property(path: str, body: JsonObject, kind: RuleKind) -> str | None:
 
 def _conditions(path: str, value: Any, kind: RuleKind) -> JsonObject:
     body = _object(path, value)
-    if not body:
+    if not body or (kind.is_single and len(body) > 1):
         raise broken_rule(path, f"must have one of {', '.join(kind.operators)}")
     conditions = {}
-    for operator, values in body.items():
+    for sent, values in body.items():
+        operator = _ALIASES.get(sent, sent)
         if operator not in kind.operators:
-            raise broken_rule(
-                f"{path}.{operator[:40]}", f"must be one of {', '.join(kind.operators)}"
-            )
-        conditions[operator] = _values(f"{path}.{operator}", operator, values, kind)
+            known = ", ".join(kind.operators)
+            raise broken_rule(f"{path}.{sent[:40]}", f"must be one of {known}")
+        conditions[operator] = _values(f"{path}.{sent}", operator, values, kind)
     return conditions
 
 
 def _values(path: str, operator: str, value: Any, kind: RuleKind) -> list[Any]:
     listed = value if isinstance(value, list) else [value]
+    if operator in WITHOUT_VALUES:
+        return []
     if not 1 <= len(listed) <= limits.RULE_VALUES_MAX:
         raise broken_rule(path, f"must have 1 to {limits.RULE_VALUES_MAX} values")
-    if len(listed) > 1 and operator in _NUMBER_OPERATORS_OF_ONE:
+    if len(listed) > 1 and operator in _ONE_VALUE:
         raise broken_rule(path, "must have one value")
     return [kind.value(f"{path}[{index}]", element) for index, element in enumerate(listed)]
 
@@ -210,92 +273,53 @@ def _values(path: str, operator: str, value: Any, kind: RuleKind) -> list[Any]:
 # -- logic --------------------------------------------------------------------------------------
 
 
-def _logic(rules: JsonObject, value: Any) -> str:
+def _logic(path: str, rules: JsonObject, value: Any) -> str:
     """Return the expression over the rules' numbers; all of them joined by "and" if none was sent."""
-    logic = " and ".join(rules) if value in {None, ""} else value
+    logic = " and ".join(rules) if value is None or value == "" else value
     if not isinstance(logic, str) or len(logic) > limits.LOGIC_LENGTH_MAX:
-        raise broken_rule(
-            "rules.logic", f"must be a string of at most {limits.LOGIC_LENGTH_MAX} characters"
-        )
-    used = _Logic(logic).numbers()
+        length = limits.LOGIC_LENGTH_MAX
+        raise broken_rule(path, f"must be a string of at most {length} characters")
+    used = _numbers_in(path, _tokens(path, logic))
     for number in used:
         if number not in rules:
-            raise broken_rule("rules.logic", f"must name rules that are there; {number} is not")
-    for number, rule in rules.items():
+            raise broken_rule(path, f"must name rules that are there; {number} is not")
+    for number in rules:
         if number not in used:
-            raise broken_rule("rules.logic", f"must name every rule; {number} is missing")
-        if RULE_KINDS[rule["name"]].is_limit and used[number]:
-            reason = f"must join the limit {number} by 'and' only: it is counted in any case"
-            raise broken_rule("rules.logic", reason)
+            raise broken_rule(path, f"must name every rule; {number} is missing")
     return logic
 
 
-class _Logic:
-    """Reads ``1 and (2 or 3)``; "and" binds stronger than "or"."""
-
-    def __init__(self, logic: str) -> None:
-        self._tokens = _tokens(logic)
-        self._at = 0
-
-    def numbers(self) -> dict[str, bool]:
-        """Return the rules that are named, each with whether it stands under an "or"."""
-        found = self._alternatives(0)
-        if self._at != len(self._tokens):
-            raise self._broken()
-        return found
-
-    def _peek(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
-
-    def _take(self) -> str:
-        token = self._peek()
-        self._at += 1
-        return token
-
-    def _alternatives(self, depth: int) -> dict[str, bool]:
-        found = self._conjunction(depth)
-        if self._peek() != "or":
-            return found
-        while self._peek() == "or":
-            self._take()
-            found = found | self._conjunction(depth)
-        return dict.fromkeys(found, True)
-
-    def _conjunction(self, depth: int) -> dict[str, bool]:
-        found = self._operand(depth)
-        while self._peek() == "and":
-            self._take()
-            more = self._operand(depth)
-            found = {**found, **more, **{n: True for n in found if found[n]}}
-        return found
-
-    def _operand(self, depth: int) -> dict[str, bool]:
-        token = self._take()
-        if token.isdigit():
-            return {token: False}
-        if token != "(":  # noqa: S105 - a parenthesis is no password
-            raise self._broken()
-        if depth >= limits.LOGIC_DEPTH_MAX:
-            raise broken_rule(
-                "rules.logic", f"must have at most {limits.LOGIC_DEPTH_MAX} parentheses inside"
-            )
-        found = self._alternatives(depth + 1)
-        if self._take() != ")":
-            raise self._broken()
-        return found
-
-    def _broken(self) -> Exception:
-        return broken_rule("rules.logic", "must join numbers by 'and', 'or' and parentheses")
+def _numbers_in(path: str, tokens: list[str]) -> list[str]:
+    """Return the rules that the expression names; refuses what is none."""
+    numbers = []
+    depth = 0
+    is_operand_next = True
+    for part in tokens:
+        if is_operand_next != (part == "(" or part.isdigit()):
+            raise broken_rule(path, "must have rule numbers and operators in turn")
+        if part.isdigit():
+            numbers.append(part)
+            is_operand_next = False
+        elif part in {"and", "or"}:
+            is_operand_next = True
+        else:
+            depth += 1 if part == "(" else -1
+        if not 0 <= depth <= limits.LOGIC_DEPTH_MAX:
+            deepest = limits.LOGIC_DEPTH_MAX
+            raise broken_rule(path, f"must have balanced parentheses, at most {deepest} inside")
+    if is_operand_next or depth:
+        raise broken_rule(path, "must be complete")
+    return numbers
 
 
-def _tokens(logic: str) -> list[str]:
+def _tokens(path: str, logic: str) -> list[str]:
     tokens = []
     at = 0
     end = len(logic.rstrip())
     while at < end:
         match = _TOKEN.match(logic, at)
         if match is None:
-            raise broken_rule("rules.logic", f"must not have {logic[at : at + 20]!r}")
+            raise broken_rule(path, f"must not have {logic[at : at + 20]!r}")
         tokens.append(match.group().strip().lower())
         at = match.end()
     return tokens

@@ -3,6 +3,8 @@
 Each table shrinks as the engine grows; a table that is empty goes, with its check.
 """
 
+from contracts.filters import OPERATORS
+
 CAMPAIGN_TYPES = {"DISCOUNT_COUPONS": "DISCOUNT_VOUCHER", "GIFT_VOUCHERS": "GIFT_VOUCHER"}
 """Campaign types that work, and the type of voucher that each has."""
 
@@ -30,9 +32,7 @@ NUMBER_OPERATORS = (
     "$more_than_or_equal",
 )  # fmt: skip
 
-METADATA_OPERATORS = (
-    *NUMBER_OPERATORS, "$starts_with", "$ends_with", "$contains", "$after", "$before",
-)  # fmt: skip
+METADATA_OPERATORS = tuple(OPERATORS)
 
 SET_OPERATORS = ("$is", "$is_not", "$in", "$not_in")
 

@@ -12,6 +12,7 @@ from campaigns.domain.definition import (
     change_definition,
     read_definition,
 )
+from campaigns.domain.periods import Duration
 from contracts.campaigns import (
     Campaign,
     Voucher,
@@ -102,6 +103,23 @@ def decide_set_active(
         return []
     after = _next(voucher, {"active": active}, now)
     return [VoucherEnabled(voucher=after) if active else VoucherDisabled(voucher=after)]
+
+
+def decide_start_period(
+    voucher: Voucher,
+    template: VoucherDefinition | None,
+    published_at: datetime,
+    period: Duration,
+    now: datetime,
+) -> list[VoucherUpdated]:
+    """Return the voucher that is valid for ``period`` from its publication on."""
+    current = voucher.definition or template
+    assert current is not None, f"voucher {voucher.id} has neither definition nor template"
+    dates = {"start_date": published_at, "expiration_date": period.after(published_at)}
+    definition = current.model_copy(update={**dates, "code_config": None})
+    if definition == current:
+        return []
+    return [VoucherUpdated(voucher=_next(voucher, {"definition": definition}, now))]
 
 
 def _next(voucher: Voucher, values: dict[str, Any], now: datetime) -> Voucher:
