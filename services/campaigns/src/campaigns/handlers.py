@@ -1,0 +1,379 @@
+"""Load, decide, append. The tables at the end are the table of contents."""
+
+from collections.abc import Mapping, Sequence
+
+from campaigns import codes, limits, queries
+from campaigns.domain import assignment as assignments
+from campaigns.domain import campaign as campaigns
+from campaigns.domain import rule as rules
+from campaigns.domain import voucher as vouchers
+from campaigns.domain.campaign import CampaignState
+from campaigns.domain.codes import code as read_code
+from campaigns.domain.codes import code_config
+from campaigns.domain.errors import duplicate, not_found
+from campaigns.domain.periods import parse_duration
+from contracts import ids
+from contracts.campaigns import (
+    AddVouchers,
+    Assignment,
+    AssignValidationRule,
+    Campaign,
+    CreateCampaign,
+    CreateValidationRule,
+    CreateVoucher,
+    SetCampaignActive,
+    SetVoucherActive,
+    UpdateCampaign,
+    UpdateVoucher,
+    ValidationRule,
+    Voucher,
+    VoucherCreated,
+    VouchersGenerationStarted,
+)
+from contracts.distribution import CodeRequested, PublicationSucceeded
+from contracts.errors import JsonObject
+from contracts.messages import Command, Event
+from contracts.payload import refuse
+from runtime.aggregate import Aggregate
+from runtime.consumer import Handler
+from runtime.unit import Unit
+
+CAMPAIGN: Aggregate[CampaignState] = Aggregate("campaign", CampaignState, campaigns.evolve)
+VOUCHER: Aggregate[Voucher] = Aggregate("voucher", Voucher, vouchers.evolve)
+RULE: Aggregate[ValidationRule] = Aggregate("validation-rule", ValidationRule, rules.evolve)
+ASSIGNMENT: Aggregate[Assignment] = Aggregate("assignment", Assignment, assignments.evolve)
+
+
+# -- campaigns ----------------------------------------------------------------------------------
+
+
+async def create_campaign(unit: Unit, command: CreateCampaign) -> JsonObject:
+    """Create a campaign; its codes follow, a single one at once."""
+    state = await unit.load(CAMPAIGN, command.campaign_id)
+    events = campaigns.decide_create_campaign(state, command, unit.now)
+    await _check_rules(unit, command.validation_rules)
+    campaign = unit.append(CAMPAIGN, command.campaign_id, *events).campaign
+    if not await queries.insert_name(unit.connection, unit.project_id, campaign.name, campaign.id):
+        raise duplicate("campaign", "name", campaign.name)
+    await _start_generation(unit, campaign, events)
+    count = await _create_first_code(unit, campaign, command)
+    assigned = await _assign_all(unit, command.validation_rules, "campaign", campaign.id)
+    return {
+        "campaign": _json(campaign.model_copy(update={"vouchers_count": count})),
+        "assignments": assigned,
+    }
+
+
+async def _create_first_code(unit: Unit, campaign: Campaign, command: CreateCampaign) -> int:
+    """Make the one code of a campaign that begins with one; returns how many it has."""
+    if command.vouchers_count != 1 and campaign.type != "STANDALONE":
+        return 0
+    code = campaigns.chosen_code(command.definition) if campaign.type == "STANDALONE" else None
+    await _add_one(unit, campaign, code, {})
+    return 1
+
+
+async def update_campaign(unit: Unit, command: UpdateCampaign) -> JsonObject:
+    """Change what was sent."""
+    state = await _campaign(unit, command.campaign_id)
+    campaign_id = state.campaign.id
+    count = await queries.count_codes(unit.connection, unit.project_id, campaign_id)
+    events = campaigns.decide_update_campaign(state, command.changes, unit.now, count)
+    campaign = unit.append(CAMPAIGN, campaign_id, *events).campaign
+    return {"campaign": _json(campaign.model_copy(update={"vouchers_count": count}))}
+
+
+async def set_campaign_active(unit: Unit, command: SetCampaignActive) -> JsonObject:
+    """Switch all codes of a campaign on or off."""
+    state = await _campaign(unit, command.campaign_id)
+    campaign_id = state.campaign.id
+    count = await queries.count_codes(unit.connection, unit.project_id, campaign_id)
+    events = campaigns.decide_set_active(state, command.active, unit.now, count)
+    campaign = unit.append(CAMPAIGN, campaign_id, *events).campaign
+    return {"campaign": _json(campaign.model_copy(update={"vouchers_count": count}))}
+
+
+async def add_vouchers(unit: Unit, command: AddVouchers) -> JsonObject:
+    """Add one code at once, or start the generation of many."""
+    state = await _campaign(unit, command.campaign_id)
+    events = campaigns.decide_add_vouchers(state, command, unit.now)
+    campaign = state.campaign
+    if not events:
+        voucher = await _add_one(unit, campaign, command.code, command.overrides)
+        return {"voucher": _json(voucher), "campaign": _json(campaign)}
+    unit.append(CAMPAIGN, campaign.id, *events)
+    await _start_generation(unit, campaign, events)
+    return {"async_action_id": command.action_id}
+
+
+async def _start_generation(unit: Unit, campaign: Campaign, events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, VouchersGenerationStarted):
+            job = queries.Job(
+                project_id=unit.project_id,
+                action_id=event.action_id,
+                campaign_id=campaign.id,
+                total=event.total,
+                done=0,
+                code_config=campaigns.overridden_config(campaign, event.overrides),
+                definition=campaigns.overridden_definition(campaign, event.overrides),
+            )
+            correlation_id = unit.envelope.correlation_id or unit.envelope.id
+            await queries.insert_job(unit.connection, job, correlation_id, unit.now)
+
+
+async def _campaign(unit: Unit, id_or_name: str) -> CampaignState:
+    state = await unit.load(CAMPAIGN, id_or_name)
+    if state is None:
+        found = await queries.campaign_named(unit.connection, unit.project_id, id_or_name)
+        state = await unit.load(CAMPAIGN, found) if found is not None else None
+    if state is None:
+        raise not_found("campaign", id_or_name)
+    return state
+
+
+# -- vouchers -----------------------------------------------------------------------------------
+
+
+async def _add_one(
+    unit: Unit, campaign: Campaign, code: str | None, overrides: JsonObject
+) -> Voucher:
+    """Make one code of a campaign: a given one, or one that is drawn."""
+    active = overrides.get("active")
+    if not isinstance(active, bool | None):
+        raise refuse("active", "must be true or false")
+    definition = campaigns.overridden_definition(campaign, overrides)
+    config = campaigns.overridden_config(campaign, overrides)
+    taken, voucher_id = await _take_code(unit, code, config, campaign.id)
+    await queries.count_codes(unit.connection, unit.project_id, campaign.id, 1)
+    created = vouchers.decide_add_voucher(
+        voucher_id, taken, campaign.id, definition, active is not False, unit.now
+    )
+    return await _append_voucher(unit, created)
+
+
+async def _append_voucher(unit: Unit, created: VoucherCreated) -> Voucher:
+    assert await unit.load(VOUCHER, created.voucher.id) is None, "a free code has no voucher"
+    return unit.append(VOUCHER, created.voucher.id, created)
+
+
+async def _take_code(
+    unit: Unit, code: str | None, config: JsonObject | None, campaign_id: str | None
+) -> tuple[str, str]:
+    """List the code, or one that is drawn; returns it with its voucher's id."""
+    if code is None:
+        drawn = await codes.take(
+            unit.connection, unit.project_id, config, 1, campaign_id=campaign_id, now=unit.now
+        )
+        if not drawn:
+            raise refuse("code_config", "must have a free code left")
+        return drawn[0], ids.voucher_id(unit.project_id, drawn[0])
+    read_code("code", code)
+    voucher_id = ids.voucher_id(unit.project_id, code)
+    listed = await queries.insert_codes(
+        unit.connection,
+        unit.project_id,
+        [(code, voucher_id)],
+        campaign_id=campaign_id,
+        action_id=None,
+        now=unit.now,
+    )
+    if not listed:
+        raise duplicate("voucher", "code", code)
+    return code, voucher_id
+
+
+async def create_voucher(unit: Unit, command: CreateVoucher) -> JsonObject:
+    """Create a code with a definition of its own."""
+    body = command.definition
+    campaign = await _campaign_of_voucher(unit, body)
+    config = body.get("code_config")
+    config = None if config is None else code_config("code_config", config)
+    # Everything that may be refused for its own sake comes before the code is taken.
+    vouchers.decide_create_voucher("", "", body, campaign, unit.now)
+    await _check_rules(unit, command.validation_rules)
+    campaign_id = None if campaign is None else campaign.id
+    code, voucher_id = await _take_code(unit, command.code, config, campaign_id)
+    created = vouchers.decide_create_voucher(voucher_id, code, body, campaign, unit.now)
+    voucher = await _append_voucher(unit, created)
+    if campaign_id is not None:
+        await queries.count_codes(unit.connection, unit.project_id, campaign_id, 1)
+    assigned = await _assign_all(unit, command.validation_rules, "voucher", voucher_id)
+    return _with_campaign({"voucher": _json(voucher), "assignments": assigned}, campaign)
+
+
+async def _campaign_of_voucher(unit: Unit, body: JsonObject) -> Campaign | None:
+    name = body.get("campaign_id") or body.get("campaign")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise refuse("campaign_id", "must be a string")
+    state = await _campaign(unit, name)
+    campaigns.refuse_standalone(state.campaign)
+    template = state.campaign.voucher
+    if template is not None and body.get("type", template.type) != template.type:
+        raise refuse("type", f"must be {template.type}, as in campaign {state.campaign.id}")
+    return state.campaign
+
+
+async def update_voucher(unit: Unit, command: UpdateVoucher) -> JsonObject:
+    """Change what was sent; the code stops inheriting what it is from its campaign."""
+    voucher, campaign = await _voucher(unit, command.code)
+    template = None if campaign is None else campaign.voucher
+    events = vouchers.decide_update_voucher(voucher, template, command.changes, unit.now)
+    if events:
+        voucher = unit.append(VOUCHER, voucher.id, *events)
+    return _with_campaign({"voucher": _json(voucher)}, campaign)
+
+
+async def set_voucher_active(unit: Unit, command: SetVoucherActive) -> JsonObject:
+    """Switch a code on or off."""
+    voucher, campaign = await _voucher(unit, command.code)
+    events = vouchers.decide_set_active(voucher, command.active, unit.now)
+    if events:
+        voucher = unit.append(VOUCHER, voucher.id, *events)
+    return _with_campaign({"voucher": _json(voucher)}, campaign)
+
+
+async def _voucher(unit: Unit, code_or_id: str) -> tuple[Voucher, Campaign | None]:
+    """Return the voucher and its campaign; a generated code has no stream before its first change."""
+    code = await queries.find_code(unit.connection, unit.project_id, code_or_id)
+    if code is None:
+        raise not_found("voucher", code_or_id)
+    state = None
+    if code.campaign_id is not None:
+        state = await unit.load(CAMPAIGN, code.campaign_id)
+    voucher = await unit.load(VOUCHER, code.voucher_id)
+    if voucher is None:
+        assert code.campaign_id is not None, f"code {code.code} has neither stream nor campaign"
+        voucher = vouchers.generated_voucher(
+            code.voucher_id, code.code, code.campaign_id, code.definition, code.created_at
+        )
+    return voucher, None if state is None else state.campaign
+
+
+# -- validation rules ---------------------------------------------------------------------------
+
+
+async def create_validation_rule(unit: Unit, command: CreateValidationRule) -> JsonObject:
+    """Save a validation rule."""
+    state = await unit.load(RULE, command.rule_id)
+    event = rules.decide_create_rule(
+        state, command.rule_id, unit.project_id, command.definition, unit.now
+    )
+    return {"rule": _json(unit.append(RULE, command.rule_id, event))}
+
+
+async def assign_validation_rule(unit: Unit, command: AssignValidationRule) -> JsonObject:
+    """Assign a rule to a campaign or a voucher."""
+    assignments.check_target_type(command.related_object_type)
+    await _check_rules(unit, [command.rule_id])
+    if command.related_object_type == "campaign":
+        target_id = (await _campaign(unit, command.related_object_id)).campaign.id
+    else:
+        target_id = (await _voucher(unit, command.related_object_id))[0].id
+    assignment = await _assign(
+        unit, command.assignment_id, command.rule_id, command.related_object_type, target_id
+    )
+    return {"assignment": _json(assignment)}
+
+
+async def _check_rules(unit: Unit, rule_ids: Sequence[str]) -> None:
+    if len(rule_ids) > limits.RULES_PER_TARGET_MAX:
+        reason = f"must have at most {limits.RULES_PER_TARGET_MAX} elements"
+        raise refuse("validation_rules", reason)
+    for rule_id in rule_ids:
+        if await unit.load(RULE, rule_id) is None:
+            raise not_found("validation_rules", rule_id)
+
+
+async def _assign_all(
+    unit: Unit, rule_ids: Sequence[str], target_type: str, target_id: str
+) -> list[JsonObject]:
+    assigned = []
+    for rule_id in dict.fromkeys(rule_ids):
+        assignment_id = unit.new_id("asgm")
+        assigned.append(_json(await _assign(unit, assignment_id, rule_id, target_type, target_id)))
+    return assigned
+
+
+async def _assign(
+    unit: Unit, assignment_id: str, rule_id: str, target_type: str, target_id: str
+) -> Assignment:
+    is_new = await queries.insert_assignment(
+        unit.connection, unit.project_id, target_type, target_id, rule_id, assignment_id
+    )
+    if not is_new or await unit.load(ASSIGNMENT, assignment_id) is not None:
+        raise duplicate("validation_rules_assignment", f"{target_type}", f"{target_id}")
+    event = assignments.decide_assign(assignment_id, rule_id, target_type, target_id, unit.now)
+    return unit.append(ASSIGNMENT, assignment_id, event)
+
+
+# -- reactions ----------------------------------------------------------------------------------
+
+
+async def on_code_requested(unit: Unit, event: CodeRequested) -> None:
+    """Add a code to a campaign that grows on demand."""
+    state = await unit.load(CAMPAIGN, event.campaign_id)
+    if state is None or state.campaign.type != "AUTO_UPDATE":
+        return
+    campaign = state.campaign
+    config = campaigns.code_config_of(campaign)
+    drawn = await codes.take(
+        unit.connection, unit.project_id, config, 1, campaign_id=campaign.id, now=unit.now
+    )
+    if drawn:
+        await queries.count_codes(unit.connection, unit.project_id, campaign.id, 1)
+        voucher_id = ids.voucher_id(unit.project_id, drawn[0])
+        created = vouchers.decide_add_voucher(
+            voucher_id, drawn[0], campaign.id, None, True, unit.now
+        )
+        await _append_voucher(unit, created)
+
+
+async def on_publication_succeeded(unit: Unit, event: PublicationSucceeded) -> None:
+    """Start the period of codes that are valid for a while after their publication."""
+    publication = event.publication
+    if publication.campaign_id is None:
+        return
+    state = await unit.load(CAMPAIGN, publication.campaign_id)
+    text = None if state is None else state.campaign.activity_duration_after_publishing
+    period = None if text is None else parse_duration(text)
+    if period is None:
+        return
+    for snapshot in publication.vouchers:
+        voucher, campaign = await _voucher(unit, str(snapshot["id"]))
+        template = None if campaign is None else campaign.voucher
+        events = vouchers.decide_start_period(
+            voucher, template, publication.created_at, period, unit.now
+        )
+        if events:
+            unit.append(VOUCHER, voucher.id, *events)
+
+
+# -- answers ------------------------------------------------------------------------------------
+
+
+def _json(model: Campaign | Voucher | ValidationRule | Assignment) -> JsonObject:
+    return model.model_dump(mode="json")
+
+
+def _with_campaign(body: JsonObject, campaign: Campaign | None) -> JsonObject:
+    return body if campaign is None else {**body, "campaign": _json(campaign)}
+
+
+COMMANDS: Mapping[type[Command], Handler] = {
+    CreateCampaign: Handler(create_campaign, lambda c: [(CAMPAIGN, c.campaign_id)]),
+    UpdateCampaign: Handler(update_campaign, lambda c: [(CAMPAIGN, c.campaign_id)]),
+    SetCampaignActive: Handler(set_campaign_active, lambda c: [(CAMPAIGN, c.campaign_id)]),
+    AddVouchers: Handler(add_vouchers, lambda c: [(CAMPAIGN, c.campaign_id)]),
+    CreateVoucher: Handler(create_voucher),
+    UpdateVoucher: Handler(update_voucher),
+    SetVoucherActive: Handler(set_voucher_active),
+    CreateValidationRule: Handler(create_validation_rule, lambda c: [(RULE, c.rule_id)]),
+    AssignValidationRule: Handler(assign_validation_rule, lambda c: [(RULE, c.rule_id)]),
+}
+REACTIONS: Mapping[type[Event], Handler] = {
+    CodeRequested: Handler(on_code_requested, lambda e: [(CAMPAIGN, e.campaign_id)]),
+    PublicationSucceeded: Handler(on_publication_succeeded),
+}

@@ -1,0 +1,408 @@
+"""All SQL of the service."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from campaigns import limits
+from contracts.campaigns import VoucherDefinition
+from contracts.errors import JsonObject
+from runtime.database import Connection
+
+
+class Code(NamedTuple):
+    """A code as it is listed; ``definition`` is that of its generation, if it had one."""
+
+    code: str
+    voucher_id: str
+    campaign_id: str | None
+    definition: VoucherDefinition | None
+    created_at: datetime
+
+
+class Job(NamedTuple):
+    """A generation that this transaction has to itself."""
+
+    project_id: str
+    action_id: str
+    campaign_id: str
+    total: int
+    done: int
+    code_config: JsonObject | None
+    definition: VoucherDefinition | None
+
+
+class Waiting(NamedTuple):
+    """A generation that could be continued."""
+
+    project_id: str
+    action_id: str
+    correlation_id: str
+
+
+# -- codes --------------------------------------------------------------------------------------
+
+
+async def insert_codes(
+    connection: Connection,
+    project_id: str,
+    codes: Sequence[tuple[str, str]],
+    *,
+    campaign_id: str | None,
+    action_id: str | None,
+    now: datetime,
+) -> list[str]:
+    """List the ``(code, voucher id)`` that are free; returns the codes that were."""
+    ordered = sorted(codes)
+    row = await connection.fetchrow(
+        """
+        WITH listed AS (
+            INSERT INTO codes
+                (project_id, code_key, code, voucher_id, campaign_id, action_id, created_at)
+            SELECT $1, c.code, c.code, c.voucher_id, $4, $5, $6
+            FROM unnest($2::text[], $3::text[]) AS c(code, voucher_id)
+            ON CONFLICT DO NOTHING
+            RETURNING code
+        )
+        SELECT count(*) AS count,
+               CASE WHEN count(*) < $7::bigint THEN array_agg(code) END AS codes
+        FROM listed
+        """,
+        project_id,
+        [code for code, _ in ordered],
+        [voucher_id for _, voucher_id in ordered],
+        campaign_id,
+        action_id,
+        now,
+        len(ordered),
+    )
+    assert row is not None, "an aggregate has one row"
+    if row["count"] == len(ordered):
+        return [code for code, _ in ordered]
+    return list(row["codes"] or ())
+
+
+async def taken_codes(
+    connection: Connection, project_id: str, codes: Sequence[str]
+) -> frozenset[str]:
+    """Return which of the codes are listed."""
+    rows = await connection.fetch(
+        "SELECT code_key FROM codes WHERE project_id = $1 AND code_key = ANY($2::text[])",
+        project_id,
+        codes,
+    )
+    return frozenset(row["code_key"] for row in rows)
+
+
+async def find_code(connection: Connection, project_id: str, code_or_id: str) -> Code | None:
+    """Return the code with this text, or else with this voucher id."""
+    row = await connection.fetchrow(
+        """
+        SELECT c.code, c.voucher_id, c.campaign_id, c.created_at, j.definition
+        FROM codes c
+        LEFT JOIN generation_jobs j ON j.project_id = c.project_id AND j.action_id = c.action_id
+        WHERE c.project_id = $1 AND (c.code_key = $2 OR c.voucher_id = $2)
+        ORDER BY c.code_key = $2 DESC
+        LIMIT 1
+        """,
+        project_id,
+        code_or_id,
+    )
+    if row is None:
+        return None
+    definition = _definition(row["definition"])
+    return Code(row["code"], row["voucher_id"], row["campaign_id"], definition, row["created_at"])
+
+
+def _definition(stored: JsonObject | None) -> VoucherDefinition | None:
+    return None if stored is None else VoucherDefinition.model_validate(stored)
+
+
+# -- campaigns ----------------------------------------------------------------------------------
+
+
+async def insert_name(connection: Connection, project_id: str, name: str, campaign_id: str) -> bool:
+    """Take the name for the campaign; False if it is taken."""
+    status = await connection.execute(
+        """
+        INSERT INTO campaign_names (project_id, name, campaign_id) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING
+        """,
+        project_id,
+        name,
+        campaign_id,
+    )
+    return status == "INSERT 0 1"
+
+
+async def campaign_named(connection: Connection, project_id: str, name: str) -> str | None:
+    """Return the id of the campaign with this name."""
+    found: str | None = await connection.fetchval(
+        "SELECT campaign_id FROM campaign_names WHERE project_id = $1 AND name = $2",
+        project_id,
+        name,
+    )
+    return found
+
+
+async def count_codes(
+    connection: Connection, project_id: str, campaign_id: str, new: int = 0
+) -> int:
+    """Add ``new`` codes to the campaign's count; returns the count."""
+    if new == 0:
+        count = await connection.fetchval(
+            "SELECT codes FROM campaign_code_counts WHERE project_id = $1 AND campaign_id = $2",
+            project_id,
+            campaign_id,
+        )
+        return int(count or 0)
+    count = await connection.fetchval(
+        """
+        INSERT INTO campaign_code_counts AS c (project_id, campaign_id, codes) VALUES ($1, $2, $3)
+        ON CONFLICT (project_id, campaign_id) DO UPDATE SET codes = c.codes + EXCLUDED.codes
+        RETURNING codes
+        """,
+        project_id,
+        campaign_id,
+        new,
+    )
+    return int(count)
+
+
+# -- assignments --------------------------------------------------------------------------------
+
+
+async def insert_assignment(
+    connection: Connection,
+    project_id: str,
+    target_type: str,
+    target_id: str,
+    rule_id: str,
+    assignment_id: str,
+) -> bool:
+    """Note the assignment; False if the rule is already assigned to the target."""
+    status = await connection.execute(
+        """
+        INSERT INTO assigned_rules
+            (project_id, related_object_type, related_object_id, rule_id, assignment_id)
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+        """,
+        project_id,
+        target_type,
+        target_id,
+        rule_id,
+        assignment_id,
+    )
+    return status == "INSERT 0 1"
+
+
+# -- generation ---------------------------------------------------------------------------------
+
+
+async def insert_job(connection: Connection, job: Job, correlation_id: str, now: datetime) -> None:
+    """Queue a generation."""
+    definition = None if job.definition is None else job.definition.model_dump(mode="json")
+    await connection.execute(
+        """
+        WITH turn AS (
+            INSERT INTO generation_turns (project_id) VALUES ($1) ON CONFLICT DO NOTHING
+        )
+        INSERT INTO generation_jobs (project_id, action_id, campaign_id, total, status, code_config,
+                                     definition, correlation_id, created_at)
+        VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8)
+        """,
+        job.project_id,
+        job.action_id,
+        job.campaign_id,
+        job.total,
+        job.code_config,
+        definition,
+        correlation_id,
+        now,
+    )
+
+
+async def waiting_jobs(connection: Connection) -> list[Waiting]:
+    """Return generations to continue; first those of the project that waited longest."""
+    rows = await connection.fetch(
+        """
+        SELECT j.project_id, j.action_id, j.correlation_id
+        FROM generation_jobs j JOIN generation_turns t USING (project_id)
+        WHERE j.status = 'running'
+        ORDER BY t.turn, j.turn, j.created_at, j.action_id
+        LIMIT $1
+        """,
+        limits.GENERATION_CANDIDATES_MAX,
+    )
+    return [Waiting(*row) for row in rows]
+
+
+async def claim_job(connection: Connection, waiting: Waiting) -> Job | None:
+    """Lock the generation until the transaction ends; None if another worker has it."""
+    row = await connection.fetchrow(
+        """
+        SELECT project_id, action_id, campaign_id, total, done, code_config, definition
+        FROM generation_jobs
+        WHERE project_id = $1 AND action_id = $2 AND status = 'running'
+        FOR UPDATE SKIP LOCKED
+        """,
+        waiting.project_id,
+        waiting.action_id,
+    )
+    if row is None:
+        return None
+    return Job(*row)._replace(definition=_definition(row["definition"]))
+
+
+async def end_slice(connection: Connection, job: Job, new: int) -> None:
+    """Note the slice; its project and its job go to the end of the queue."""
+    await connection.execute(
+        """
+        WITH next AS MATERIALIZED (SELECT nextval('generation_turn_numbers') AS turn),
+        project AS (
+            UPDATE generation_turns SET turn = next.turn FROM next WHERE project_id = $1
+        )
+        UPDATE generation_jobs j
+        SET done = done + $3::bigint,
+            turn = next.turn,
+            status = CASE WHEN $3::bigint = 0 THEN 'failed'
+                          WHEN done + $3::bigint = total THEN 'done'
+                          ELSE 'running' END
+        FROM next
+        WHERE j.project_id = $1 AND j.action_id = $2
+        """,
+        job.project_id,
+        job.action_id,
+        new,
+    )
+
+
+# -- audit --------------------------------------------------------------------------------------
+
+
+async def code_differences(connection: Connection) -> list[tuple[str, str, str]]:
+    """Return (project, code, what) for codes that the log and the list do not both have, alike."""
+    rows = await connection.fetch(
+        """
+        WITH logged AS (
+            SELECT e.project_id, c.code, e.data->>'campaign_id' AS campaign_id,
+                   e.data->>'action_id' AS action_id
+            FROM events e, json_array_elements_text(e.data->'codes') AS c(code)
+            WHERE e.type = 'campaigns.vouchers-generated.v1'
+            UNION ALL
+            SELECT project_id, data->'voucher'->>'code', data->'voucher'->>'campaign_id', NULL
+            FROM events WHERE type = 'campaigns.voucher-created.v1'
+        )
+        SELECT project_id, code, 'is in the log and not in the list, or otherwise' AS what FROM (
+            SELECT project_id, code, campaign_id, action_id FROM logged
+            EXCEPT ALL
+            SELECT project_id, code, campaign_id, action_id FROM codes) AS missing
+        UNION ALL
+        SELECT project_id, code, 'is in the list and not in the log, or otherwise' FROM (
+            SELECT project_id, code, campaign_id, action_id FROM codes
+            EXCEPT ALL
+            SELECT project_id, code, campaign_id, action_id FROM logged) AS surplus
+        ORDER BY 1, 2, 3
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def count_differences(connection: Connection) -> list[tuple[str, str, int, int]]:
+    """Return (project, campaign, count, codes listed) of campaigns whose count is wrong."""
+    rows = await connection.fetch(
+        """
+        SELECT coalesce(c.project_id, l.project_id), coalesce(c.campaign_id, l.campaign_id),
+               coalesce(c.codes, 0), coalesce(l.codes, 0)
+        FROM campaign_code_counts c
+        FULL JOIN (
+            SELECT project_id, campaign_id, count(*) AS codes FROM codes
+            WHERE campaign_id IS NOT NULL GROUP BY project_id, campaign_id
+        ) l ON l.project_id = c.project_id AND l.campaign_id = c.campaign_id
+        WHERE c.codes IS DISTINCT FROM l.codes
+        ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def job_differences(connection: Connection) -> list[tuple[str, str, str]]:
+    """Return (project, action, what) of generations that are not what the log says."""
+    rows = await connection.fetch(
+        """
+        WITH logged AS (
+            SELECT project_id, data->>'action_id' AS action_id,
+                   max((data->>'total')::bigint) AS total,
+                   coalesce(sum(json_array_length(data->'codes')), 0) AS done,
+                   coalesce(max((data->>'done')::bigint), 0) AS last_done,
+                   CASE WHEN bool_or(type = 'campaigns.vouchers-generation-failed.v1') THEN 'failed'
+                        WHEN bool_or(type = 'campaigns.vouchers-generation-completed.v1') THEN 'done'
+                        ELSE 'running' END AS status
+            FROM events
+            WHERE type IN ('campaigns.vouchers-generation-started.v1',
+                           'campaigns.vouchers-generated.v1',
+                           'campaigns.vouchers-generation-completed.v1',
+                           'campaigns.vouchers-generation-failed.v1')
+            GROUP BY project_id, data->>'action_id'
+        )
+        SELECT coalesce(j.project_id, l.project_id), coalesce(j.action_id, l.action_id),
+               concat_ws(' ', j.status, j.done, 'of', j.total, 'but the log says', l.status, l.done,
+                         'of', l.total)
+        FROM generation_jobs j FULL JOIN logged l
+          ON l.project_id = j.project_id AND l.action_id = j.action_id
+        WHERE (j.total, j.done, j.status) IS DISTINCT FROM (l.total, l.done, l.status)
+           OR l.last_done <> l.done OR (l.status = 'done' AND l.done <> l.total)
+        ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def name_differences(connection: Connection) -> list[tuple[str, str]]:
+    """Return (project, name) of campaign names that are noted and not in the log, or the reverse."""
+    rows = await connection.fetch(
+        """
+        WITH logged AS (
+            SELECT project_id, data->'campaign'->>'name' AS name,
+                   data->'campaign'->>'id' AS campaign_id
+            FROM events WHERE type = 'campaigns.campaign-created.v1'
+        )
+        SELECT coalesce(n.project_id, l.project_id), coalesce(n.name, l.name)
+        FROM campaign_names n FULL JOIN logged l
+          ON l.project_id = n.project_id AND l.name = n.name AND l.campaign_id = n.campaign_id
+        WHERE n.name IS NULL OR l.name IS NULL
+        ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def assignment_differences(connection: Connection) -> list[tuple[str, str]]:
+    """Return (project, assignment) of assignments that are noted and not logged, or the reverse."""
+    rows = await connection.fetch(
+        """
+        WITH logged AS (
+            SELECT project_id, data->'assignment'->>'id' AS assignment_id,
+                   data->'assignment'->>'rule_id' AS rule_id,
+                   data->'assignment'->>'related_object_id' AS related_object_id
+            FROM events WHERE type = 'campaigns.validation-rule-assigned.v1'
+        )
+        SELECT coalesce(a.project_id, l.project_id), coalesce(a.assignment_id, l.assignment_id)
+        FROM assigned_rules a FULL JOIN logged l
+          ON l.project_id = a.project_id AND l.assignment_id = a.assignment_id
+         AND l.rule_id = a.rule_id AND l.related_object_id = a.related_object_id
+        WHERE a.assignment_id IS NULL OR l.assignment_id IS NULL
+        ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
