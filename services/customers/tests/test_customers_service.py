@@ -27,7 +27,7 @@ from contracts.ledger import (
     RedemptionSucceeded,
     RolledBackItem,
 )
-from customers import limits
+from customers import limits, queries
 from customers.app import build
 from customers.audit import audit
 from customers.sweeps import sweep_once
@@ -502,8 +502,31 @@ async def test_two_processes_change_one_customer_and_lose_nothing(leased_setting
         assert [row["stream_version"] for row in versions] == list(range(1, 21))
 
 
+async def test_a_segment_waits_for_those_who_change_customers_without_it(harness, eventually):
+    command = CreateSegment(segment_id="seg_1", name="Gold", type="auto-update", filter=GOLD)
+    pool = harness.service.pool
+    async with pool.acquire() as changing, changing.transaction():
+        await queries.lock_segments(changing, ["p1", "p2"], [])
+        await upsert(harness, "p1", "anna", metadata={"tier": "gold"})
+        making = asyncio.create_task(harness.command("p1", command))
+        await eventually(
+            pool, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        )
+        assert not making.done()
+    assert (await making).status == 200
+
+
+@pytest.fixture
+def eventually():
+    async def wait(pool: Any, question: str) -> None:
+        async with asyncio.timeout(10), pool.acquire() as connection:
+            while not await connection.fetchval(question):
+                await asyncio.sleep(0.01)
+
+    return wait
+
+
 async def test_no_customer_slips_past_a_segment_that_is_being_made(leased_settings):
-    """Without the lock a customer that changes meanwhile is seen by neither side."""
     async with (
         Harness(build(leased_settings)) as one,
         Harness(build(leased_settings), is_new=False) as other,

@@ -189,6 +189,12 @@ def metadata(path: str, value: Any) -> JsonObject:
     body = json_object(path, value)
     if len(body) > METADATA_KEYS_MAX:
         raise refuse(path, f"must have at most {METADATA_KEYS_MAX} keys")
+    return storable_object(path, body)
+
+
+def storable_object(path: str, value: Any) -> JsonObject:
+    """Any object that JSON and Postgres can keep, of the size and depth that metadata may have."""
+    body = json_object(path, value)
     if _weigh(path, body, METADATA_DEPTH_MAX) > METADATA_BYTES_MAX:
         raise refuse(path, f"must have at most {METADATA_BYTES_MAX} characters")
     return body

@@ -24,6 +24,7 @@ from contracts.payload import (
     read,
     read_leniently,
     refuse,
+    storable_object,
     text,
     whole_number,
 )
@@ -92,7 +93,7 @@ PRICED: Fields = {
     "items_discount_amount": _AMOUNT,
     "total_discount_amount": _AMOUNT,
     "total_amount": _AMOUNT,
-    "items": list_of(json_object, limits.ORDER_ITEMS_MAX),
+    "items": list_of(storable_object, limits.ORDER_ITEMS_MAX),
 }
 """What the ledger's events say of an order: priced by the engine, so nothing is computed again."""
 
