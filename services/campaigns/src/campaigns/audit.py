@@ -1,6 +1,7 @@
 """What must hold besides "every state is the fold of its stream" (runtime's audit)."""
 
 from campaigns import queries
+from contracts import ids
 from runtime.database import Connection
 
 
@@ -26,4 +27,10 @@ async def audit(connection: Connection) -> list[str]:
         f"project {project_id}: the assignment {assignment_id} is not noted as it was logged"
         for project_id, assignment_id in await queries.assignment_differences(connection)
     ]
+    async with connection.transaction():
+        findings += [
+            f"project {project_id}: code {code} is listed under {voucher_id}"
+            async for project_id, code, voucher_id in queries.listed_codes(connection)
+            if voucher_id != ids.voucher_id(project_id, code)
+        ]
     return findings

@@ -13,7 +13,6 @@ from campaigns.domain.codes import (
     pattern_of,
     pick,
 )
-from contracts import ids
 from contracts.errors import JsonObject
 from runtime.database import Connection
 
@@ -57,9 +56,8 @@ async def _list(
     action_id: str | None,
     now: datetime,
 ) -> list[str]:
-    pairs = [(code, ids.voucher_id(project_id, code)) for code in codes]
     return await queries.insert_codes(
-        connection, project_id, pairs, campaign_id=campaign_id, action_id=action_id, now=now
+        connection, project_id, codes, campaign_id=campaign_id, action_id=action_id, now=now
     )
 
 

@@ -173,7 +173,7 @@ async def _take_code(
     listed = await queries.insert_codes(
         unit.connection,
         unit.project_id,
-        [(code, voucher_id)],
+        [code],
         campaign_id=campaign_id,
         action_id=None,
         now=unit.now,

@@ -1,15 +1,14 @@
--- Every code of a project, once. A code of a campaign has a stream only after it was changed by itself.
+-- Every code of a project, once: the voucher's id follows from its code, so one index serves both.
+-- A code of a campaign has a stream only after it was changed by itself.
 CREATE TABLE codes (
     project_id   text        NOT NULL,
-    code_key     text        NOT NULL,
-    code         text        NOT NULL,
     voucher_id   text        NOT NULL,
+    code         text        NOT NULL,
     campaign_id  text,
     action_id    text,
     created_at   timestamptz NOT NULL,
-    PRIMARY KEY (project_id, code_key)
+    PRIMARY KEY (project_id, voucher_id)
 );
-CREATE UNIQUE INDEX codes_voucher ON codes (project_id, voucher_id);
 
 CREATE TABLE campaign_names (
     project_id   text NOT NULL,
