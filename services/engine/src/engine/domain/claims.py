@@ -11,7 +11,7 @@ from engine.domain.definition import Code
 from engine.domain.facts import Facts
 from engine.domain.limit_rules import Limit
 from engine.domain.refusals import refusal
-from engine.domain.rules import CompiledRule, Leaf, Violation, needed_limits
+from engine.domain.rules import CompiledRule, Leaf, Verdicts, Violation, needed_limits
 from engine.domain.snapshot import Accounts
 
 Unit = Literal["use", "credit", "point", "discount", "order_amount"]
@@ -83,8 +83,17 @@ def credits_account(code: Code) -> str:
     return f"credits/{code.id}"
 
 
-def limits_of(code: Code, facts: Facts, customer_id: str | None, claimed: Claimed) -> list[Claim]:
-    """Return the claims that the rules' limits make, after pricing. One per account."""
+def limits_of(
+    code: Code,
+    verdicts: Sequence[Verdicts],
+    facts: Facts,
+    customer_id: str | None,
+    claimed: Claimed,
+) -> list[Claim]:
+    """Return the claims that the rules' limits make, after pricing. One per account.
+
+    ``verdicts`` are what the code's rules said before pricing.
+    """
     if not any(rule.limits for rule in code.rules):
         return []
 
@@ -99,8 +108,8 @@ def limits_of(code: Code, facts: Facts, customer_id: str | None, claimed: Claime
 
     needed = [
         (rule, leaf, limit)
-        for rule in code.rules
-        for leaf, limit in needed_limits(rule, facts, has_room)
+        for rule, said in zip(code.rules, verdicts, strict=True)
+        for leaf, limit in needed_limits(rule, said, has_room)
     ]
     claims: dict[str, Claim] = {}
     for rule, leaf, limit in needed:

@@ -301,17 +301,25 @@ def _shown(entry: JsonObject) -> JsonObject:
 # -- asking -------------------------------------------------------------------------------------------
 
 
-def ask(rule: CompiledRule, facts: Facts) -> Violation | None:
-    """Decide everything that does not count; limits are taken to hold."""
-    keys = [leaf.test(facts) for leaf in rule.leaves]
-    if rule.logic([key is None for key in keys]):
+Verdicts = Sequence[str | None]
+"""What each rule said before pricing: None where it holds, else the key of the refusal."""
+
+
+def verdicts_of(rule: CompiledRule, facts: Facts) -> Verdicts:
+    """Ask every rule, before the redeemable changes the order; limits are taken to hold."""
+    return [leaf.test(facts) for leaf in rule.leaves]
+
+
+def violation_of(rule: CompiledRule, verdicts: Verdicts) -> Violation | None:
+    """Decide by everything that does not count."""
+    if rule.logic([key is None for key in verdicts]):
         return None
-    index = next(index for index, key in enumerate(keys) if key is not None)
-    return Violation(keys[index] or "", rule.id, rule.leaves[index].message or rule.message)
+    index = next(index for index, key in enumerate(verdicts) if key is not None)
+    return Violation(verdicts[index] or "", rule.id, rule.leaves[index].message or rule.message)
 
 
 def needed_limits(
-    rule: CompiledRule, facts: Facts, has_room: Callable[[Limit], bool]
+    rule: CompiledRule, verdicts: Verdicts, has_room: Callable[[Limit], bool]
 ) -> list[tuple[Leaf, Limit]]:
     """Return the limits that must be posted so that the rule holds.
 
@@ -320,21 +328,17 @@ def needed_limits(
     """
     if not rule.limits:
         return []
-    plain = [leaf.limit is None and leaf.test(facts) is None for leaf in rule.leaves]
+    plain = [
+        leaf.limit is None and key is None for leaf, key in zip(rule.leaves, verdicts, strict=True)
+    ]
     if rule.logic(plain):
         return []
-    all_limits = [(rule.leaves[index], limit) for index, limit in rule.limits]
-    if not rule.logic([True] * len(rule.leaves)):
-        return all_limits
-    roomy = {
-        index
-        for index, limit in rule.limits
-        if rule.leaves[index].test(facts) is None and has_room(limit)
-    }
-    chosen = [holds or index in roomy for index, holds in enumerate(plain)]
-    if not rule.logic(chosen):
-        return [pair for pair in all_limits if pair[0].test(facts) is None]
-    return [(rule.leaves[index], limit) for index, limit in rule.limits if index in roomy]
+    possible = [(index, limit) for index, limit in rule.limits if verdicts[index] is None]
+    roomy = {index for index, limit in possible if has_room(limit)}
+    if not rule.logic([holds or index in roomy for index, holds in enumerate(plain)]):
+        # By our view it cannot hold. Only the ledger may say so: it gets all of them.
+        roomy = {index for index, _ in possible}
+    return [(rule.leaves[index], limit) for index, limit in possible if index in roomy]
 
 
 def matching_lines(rules: Sequence[CompiledRule], facts: Facts) -> list[int]:

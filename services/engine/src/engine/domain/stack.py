@@ -24,7 +24,7 @@ from engine.domain.order import Cart, OrderFacts, order_json, read_cart
 from engine.domain.pricing import Priced, apply_discount, apply_gift
 from engine.domain.redeemables import Redeemable, read_redeemables
 from engine.domain.refusals import Refused, refusal
-from engine.domain.rules import ask
+from engine.domain.rules import Verdicts, verdicts_of, violation_of
 from engine.domain.snapshot import Snapshot
 from engine.domain.stacking import Admission
 
@@ -155,26 +155,28 @@ class _Run:
         self.seen.add(code.id)
         if self.cart is not None:
             self.cart.begin_step()
-        self._check(code)
+        verdicts = self._check(code)
         priced = self._price(step.redeemable, code)
         taken = self.cart.step_total if self.cart is not None else 0
         if self.cart is not None and not taken and self.admission.skips_without_effect(code):
             return step._replace(skipped="no_effect")
-        claims = self._claims(code, priced)
+        claims = self._claims(code, priced, verdicts)
         self.claimed.add(claims)
         self.admission.count(code)
         order = order_json(self.cart, self.customer_id) if self.cart is not None else None
         return step._replace(priced=priced, claims=claims, taken=taken, order=order)
 
-    def _check(self, code: Code) -> None:
+    def _check(self, code: Code) -> list[Verdicts]:
         error = validity.check(code, self.snapshot.now)
         if error is not None:
             raise Refused(error)
         self._refuse_without_room([use_of(code)])
-        for rule in code.rules:
-            violation = ask(rule, self.facts)
+        verdicts = [verdicts_of(rule, self.facts) for rule in code.rules]
+        for rule, said in zip(code.rules, verdicts, strict=True):
+            violation = violation_of(rule, said)
             if violation is not None:
                 raise Refused(violated(code, violation))
+        return verdicts
 
     def _price(self, redeemable: Redeemable, code: Code) -> Priced:
         if code.definition.type == "DISCOUNT_VOUCHER":
@@ -201,11 +203,11 @@ class _Run:
             return self.cart.total
         return max(0, left)
 
-    def _claims(self, code: Code, priced: Priced) -> list[Claim]:
+    def _claims(self, code: Code, priced: Priced, verdicts: Sequence[Verdicts]) -> list[Claim]:
         claims = [use_of(code)]
         if priced.credits:
             claims.append(credits_of(code, priced.credits, is_adjustable=priced.is_adjustable))
-        claims.extend(limits_of(code, self.facts, self.customer_id, self.claimed))
+        claims.extend(limits_of(code, verdicts, self.facts, self.customer_id, self.claimed))
         self._refuse_without_room(claims)
         return claims
 

@@ -1,0 +1,108 @@
+"""Turns a case's ``given`` and ``when`` into a snapshot: no I/O, the same core that requests meet."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from contracts import ids
+from contracts.campaigns import Campaign, Voucher, VoucherDefinition
+from contracts.engine import StackRequest
+from contracts.stacking import DEFAULT_STACKING_RULES
+from engine.domain.customer import KnownCustomer, named, overlay
+from engine.domain.definition import Code, make_definition
+from engine.domain.facts import Segment
+from engine.domain.rules import compile_rule
+from engine.domain.snapshot import Account, Accounts, DrawnIds, Snapshot
+
+PROJECT = "proj_case"
+NOW = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
+
+Json = dict[str, Any]
+
+TEMPLATES: dict[str, Json] = {
+    "discount": {"type": "DISCOUNT_VOUCHER"},
+    "gift": {"type": "GIFT_VOUCHER"},
+}
+
+
+def make_snapshot(given: Json, when: Json) -> Snapshot:
+    """Build the world of a case."""
+    moment = datetime.fromisoformat(str(when["now"])) if "now" in when else NOW
+    stack = StackRequest.model_validate(when["request"])
+    accounts = {name: Account(**seen) for name, seen in given.get("accounts", {}).items()}
+    return Snapshot(
+        project_id=PROJECT,
+        request=stack,
+        now=moment.astimezone(ZoneInfo(given.get("timezone", "UTC"))),
+        codes=_codes(given),
+        customer=_customer(given, stack),
+        segments={one["id"]: _segment(one) for one in given.get("segments", [])},
+        catalogue={one["id"]: one for one in given.get("catalogue", [])},
+        stored_order=given.get("stored_order"),
+        accounts=Accounts(accounts, when.get("available", {})),
+        stacking_rules={**DEFAULT_STACKING_RULES, **given.get("stacking_rules", {})},
+        api_key_id=given.get("api_key_id"),
+    )
+
+
+def drawn_ids() -> DrawnIds:
+    """Ids that a test can write down."""
+    return DrawnIds(tuple(f"r_{n}" for n in range(30)), "r_parent", "rf_1", "ord_drawn")
+
+
+def _codes(given: Json) -> dict[str, Code]:
+    campaigns = {one["id"]: _campaign(one) for one in given.get("campaigns", [])}
+    rules = {one["id"]: compile_rule(PROJECT, one) for one in given.get("rules", [])}
+    codes = {}
+    for name, sent in given.get("vouchers", {}).items():
+        campaign = campaigns.get(sent.get("campaign_id"))
+        definition = sent.get("definition")
+        voucher = Voucher(
+            id=f"v_{name}",
+            code=name,
+            campaign_id=campaign.id if campaign else None,
+            active=sent.get("active", True),
+            definition=VoucherDefinition.model_validate(definition) if definition else None,
+            created_at=NOW,
+            version=sent.get("version", 1),
+        )
+        codes[name] = Code(
+            voucher.id,
+            name,
+            voucher.campaign_id,
+            voucher.active,
+            NOW,
+            None,
+            make_definition(voucher, campaign),
+            tuple(rules[rule_id] for rule_id in sent.get("rules", [])),
+        )
+    return codes
+
+
+def _campaign(sent: Json) -> Campaign:
+    return Campaign.model_validate(
+        {
+            "name": sent["id"],
+            "campaign_type": "DISCOUNT_COUPONS",
+            "type": "STATIC",
+            "created_at": NOW,
+            **sent,
+        }
+    )
+
+
+def _customer(given: Json, stack: StackRequest) -> KnownCustomer | None:
+    who = named(PROJECT, stack.customer)
+    if who is None:
+        return None
+    stored = next((one for one in given.get("customers", []) if one["id"] == who.id), None)
+    return overlay(who, stack.customer or {}, stored, "cust_drawn")
+
+
+def _segment(sent: Json) -> Segment:
+    return Segment(sent["id"], sent.get("filter"), frozenset(sent.get("customer_ids", [])))
+
+
+def customer_id(source_id: str) -> str:
+    """The id of a customer in the cases' project."""
+    return ids.customer_id(PROJECT, source_id)
