@@ -150,7 +150,7 @@ def test_facts_of_others_are_taken_as_far_as_they_are_right():
     given(evolve, CREATED).when(take_over(changes)).then(
         updated(name="Anne", metadata={"tier": "gold", "visits": 9})
     )
-    given(evolve, CREATED).when(take_over({"source_id": "other", "name": None})).then()
+    given(evolve, CREATED).when(take_over({"source_id": "other", "phone": None})).then()
 
 
 def test_old_snapshots_only_fill_in():

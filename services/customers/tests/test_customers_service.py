@@ -249,6 +249,20 @@ async def test_order_of_an_unknown_customer_is_refused_whole(harness):
     assert harness.appended == []
 
 
+async def test_a_source_id_may_stand_for_the_id(harness):
+    await upsert(harness, "p1", "anna", name="Anna")
+    reply = await harness.command(
+        "p1", UpsertOrder(order_id="ord_1", changes={"amount": 5}, customer={"id": "anna"})
+    )
+    known = ids.customer_id("p1", "anna")
+    assert reply.body["customer"]["id"] == known
+    again = await harness.command(
+        "p1", UpsertOrder(order_id="ord_1", changes={}, customer={"id": known, "name": "Anne"})
+    )
+    assert again.body["customer"]["name"] == "Anne"
+    assert kinds(harness) == ["CustomerCreated", "OrderCreated", "CustomerUpdated"]
+
+
 async def test_custom_event_is_recorded_once(harness):
     command = RecordCustomEvent(
         event_id="ev_1",

@@ -259,6 +259,25 @@ def test_two_facts_of_one_instant_are_both_applied_and_once_each():
     assert state.order.total_amount == 800
 
 
+def test_a_priced_order_is_complete_and_an_unpriced_one_keeps_the_amounts():
+    state = evolve(None, CREATED)
+    priced = {
+        "amount": 1000,
+        "total_amount": 900,
+        "discount_amount": 100,
+        "total_discount_amount": 100,
+    }
+    without = {"amount": 1000, "total_amount": 1000, "status": "CANCELED"}
+    for body, cause in ((priced, ("r_1", NOON)), (without, ("rr_1", LATER))):
+        for event in fact(body, cause)(state):
+            state = evolve(state, event)
+    assert (state.order.discount_amount, state.order.total_discount_amount) == (None, None)
+    assert state.order.total_amount == 1000
+    for event in fact({"metadata": {"b": 1}}, ("r_2", LATER + timedelta(seconds=1)))(state):
+        state = evolve(state, event)
+    assert (state.order.amount, state.order.metadata) == (1000, {"a": 1, "b": 1})
+
+
 def test_an_upsert_keeps_the_newest_fact():
     state = evolve(None, CREATED)
     for decide in (

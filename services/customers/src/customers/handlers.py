@@ -29,7 +29,6 @@ from customers.domain.custom_event import (
     decide_record_custom_event,
 )
 from customers.domain.customer import (
-    ID,
     SOURCE_ID,
     CustomerEvent,
     CustomerState,
@@ -194,8 +193,9 @@ async def on_publication_succeeded(unit: Unit, event: PublicationSucceeded) -> N
     Only an API call may change who is known already: a distribution's snapshot may be older.
     """
     customer = event.publication.customer
+    known = {name: value for name, value in customer.items() if value is not None}
     is_snapshot = event.publication.channel != "API"
-    await _take_over(unit, customer, customer, only_missing=is_snapshot)
+    await _take_over(unit, customer, known, only_missing=is_snapshot)
 
 
 # -- shared -------------------------------------------------------------------------------------
@@ -230,13 +230,13 @@ async def _inline_customer(unit: Unit, body: JsonObject) -> Customer:
     if not body:
         raise refuse("customer", "must have an id, a source_id or other properties")
     sent_id = body.get("id")
+    if sent_id is not None and not SOURCE_ID("customer.id", sent_id).startswith("cust_"):
+        # As everywhere in the API, a source_id may stand where an id is asked for.
+        body = {**body, "source_id": sent_id}
+        sent_id = None
     id_of_source = _id_of_source(unit.project_id, body)
-    if sent_id is not None:
-        customer_id = ID("customer.id", sent_id)
-        must_exist = customer_id != id_of_source
-    else:
-        customer_id = id_of_source or unit.new_id("cust")
-        must_exist = False
+    customer_id = sent_id or id_of_source or unit.new_id("cust")
+    must_exist = sent_id is not None and sent_id != id_of_source
     return await _upsert_customer(unit, customer_id, body, must_exist=must_exist, path="customer")
 
 
@@ -328,7 +328,12 @@ def _text(body: JsonObject | None, name: str) -> str | None:
 
 
 def _streams_of_customer(project_id: str, body: JsonObject | None) -> Streams:
-    customer_id = _text(body, "id") or _id_of_source(project_id, body or {})
+    sent_id = _text(body, "id")
+    customer_id = _id_of_source(project_id, body or {})
+    if sent_id is not None:
+        customer_id = (
+            sent_id if sent_id.startswith("cust_") else ids.customer_id(project_id, sent_id)
+        )
     if customer_id is not None:
         yield CUSTOMER, customer_id
 

@@ -130,7 +130,6 @@ def decide_take_over(
         values["source_id"] = source_id
     if only_missing and stored is not None:
         values = {name: value for name, value in values.items() if not getattr(stored, name)}
-    values = {name: value for name, value in values.items() if value is not None}
     return _events(stored, customer_id, _merged(stored, values, ""), now)
 
 

@@ -97,6 +97,7 @@ PRICED: Fields = {
 }
 """What the ledger's events say of an order: priced by the engine, so nothing is computed again."""
 
+PRICED_AMOUNTS = tuple(name for name in PRICED if name.endswith("amount"))
 AMOUNTS = ("amount", "initial_amount", "discount_amount", "items")
 
 
@@ -145,11 +146,11 @@ def decide_apply_fact(
         is_same = (state.caused_by, state.caused_at) == cause
         if is_same or cause[1] < state.caused_at:
             return []
-    values = {
-        name: value
-        for name, value in read_leniently(body, PRICED).items()
-        if value is not None or name.endswith("amount")
-    }
+    read_values = read_leniently(body, PRICED)
+    values = {name: value for name, value in read_values.items() if value is not None}
+    if "amount" in values:
+        # A priced order is complete: an amount that it leaves out is zero.
+        values = {**dict.fromkeys(PRICED_AMOUNTS), **values}
     source_id = values.pop("source_id", None)
     stored = state.order if state is not None else None
     if stored is None and source_id and ids.order_id(project_id, source_id) == order_id:
