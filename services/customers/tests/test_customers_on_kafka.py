@@ -36,7 +36,7 @@ async def settings(leased_settings: Settings, servers: Servers) -> Settings:
     administrator = await asyncpg.connect(settings.database_url)
     await migrate.create_role_and_schema(administrator, settings, "customers")
     await administrator.close()
-    read = [topics.events("ledger"), topics.events("distribution")]
+    read = [topics.events(name) for name in ("ledger", "distribution", "catalog")]
     intake = [topics.INTAKE_CUSTOMERS, topics.INTAKE_ORDERS, topics.INTAKE_CUSTOM_EVENTS]
     own = [topics.commands("customers"), topics.events("customers"), topics.INTAKE_REJECTED]
     await admin.create_topics(settings, [*read, *intake, *own])

@@ -9,7 +9,14 @@ import pytest
 import pytest_asyncio
 
 from contracts import ids, topics
-from contracts.catalog import IntakeRejected
+from contracts.catalog import (
+    IntakeRejected,
+    Product,
+    ProductCreated,
+    ProductUpdated,
+    Sku,
+    SkuCreated,
+)
 from contracts.customers import (
     CreateSegment,
     CustomerEnteredSegment,
@@ -233,6 +240,35 @@ async def test_order_brings_its_customer(harness):
     assert isinstance(last, OrderUpdated)
     assert (last.previous_status, last.order.status) == ("CREATED", "PAID")
     assert await audited(harness) == []
+
+
+async def test_lines_without_a_price_have_the_catalogues(harness):
+    def product(price: int | None) -> Product:
+        return Product(id=ids.product_id("p1", "mug"), price=price, created_at=NOON)
+
+    sku = Sku(id="sku_1", product_id=product(1).id, price=None, created_at=NOON)
+    for event in (
+        ProductCreated(product=product(100)),
+        SkuCreated(sku=sku),
+        ProductUpdated(product=product(250)),
+    ):
+        await harness.event("p1", event, source="catalog")
+        await harness.event("p2", ProductCreated(product=product(7)), source="catalog")
+    lines = [
+        {"related_object": "product", "source_id": "mug", "quantity": 2},
+        {"sku_id": "sku_1"},
+        {"related_object": "product", "source_id": "mug", "price": 90},
+        {"related_object": "product", "source_id": "mug", "amount": 80},
+        {"product_id": "prod_unknown"},
+    ]
+    reply = await harness.command("p1", UpsertOrder(order_id="ord_1", changes={"items": lines}))
+    amounts = [item.get("amount") for item in reply.body["order"]["items"]]
+    assert amounts == [500, 250, 90, 80, None]
+    assert reply.body["order"]["amount"] == 920
+    await harness.intake(
+        topics.INTAKE_ORDERS, "p1", [{"source_id": "o1", "items": lines[:1]}, {"items": "x"}]
+    )
+    assert harness.appended[-2].order.amount == 500
 
 
 async def test_order_of_an_unknown_customer_is_refused_whole(harness):

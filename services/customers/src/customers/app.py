@@ -4,8 +4,9 @@ from pathlib import Path
 
 from contracts import topics
 from customers.handlers import COMMANDS, INTAKE, REACTIONS, prepare
+from customers.projections import PROJECTION
 from customers.sweeps import sweep_segments
-from runtime.consumer import CommandConsumer, IntakeConsumer, ReactionConsumer
+from runtime.consumer import CommandConsumer, IntakeConsumer, ProjectionConsumer, ReactionConsumer
 from runtime.service import Service
 from runtime.settings import Settings
 
@@ -22,6 +23,7 @@ def build(settings: Settings) -> Service:
             ReactionConsumer(
                 REACTIONS, [topics.events("ledger"), topics.events("distribution")], prepare=prepare
             ),
+            ProjectionConsumer(PROJECTION, [topics.events("catalog")]),
         ],
         background=[sweep_segments],
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts import ids, topics
 from contracts.customers import (
@@ -51,16 +51,37 @@ CUSTOM_EVENT: Aggregate[RecordedEvent] = Aggregate(
 )
 
 Streams = Iterable[tuple[Aggregate[Any], str]]
-SegmentsOf = dict[str, list[Segment]]
-"""The context of a batch: each project's segments with a filter."""
 
 
-async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any]]) -> SegmentsOf:
-    """Lock and read the segments of the batch's projects."""
+class Context(NamedTuple):
+    """What a batch has read besides its aggregates."""
+
+    segments: dict[str, list[Segment]]
+    """Each project's segments with a filter."""
+    prices: dict[str, dict[str, int]]
+    """Each project's catalogue prices of what was ordered without one."""
+
+
+async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any]]) -> Context:
+    """Lock and read the segments of the batch's projects, and read the prices it lacks."""
     makers = {one.project_id for one, message in messages if isinstance(message, CreateSegment)}
     others = {one.project_id for one, _ in messages} - makers
     await queries.lock_segments(connection, sorted(others), sorted(makers))
-    return await queries.dynamic_segments(connection, sorted(makers | others))
+    unpriced = {
+        (envelope.project_id, one)
+        for envelope, message in messages
+        for one in orders.unpriced(envelope.project_id, _items(message))
+    }
+    return Context(
+        await queries.dynamic_segments(connection, sorted(makers | others)),
+        await queries.catalogue_prices(connection, sorted(unpriced)) if unpriced else {},
+    )
+
+
+def _items(message: Any) -> Any:
+    """Return the lines of an order, whether it came as a command or by intake."""
+    body = message.changes if isinstance(message, UpsertOrder) else message
+    return body.get("items") if isinstance(body, dict) else None
 
 
 # -- commands -----------------------------------------------------------------------------------
@@ -76,7 +97,7 @@ async def upsert_customer(unit: Unit, command: UpsertCustomer) -> JsonObject:
 
 async def create_segment(unit: Unit, command: CreateSegment) -> JsonObject:
     """Create a segment; who matches its filter enters it, in slices."""
-    known: list[Segment] = unit.context[unit.project_id]
+    known: list[Segment] = unit.context.segments[unit.project_id]
     state = await unit.load(SEGMENT, command.segment_id)
     events = decide_create_segment(state, unit.project_id, command, unit.now, len(known))
     segment = unit.append(SEGMENT, command.segment_id, *events)
@@ -95,8 +116,9 @@ async def upsert_order(unit: Unit, command: UpsertOrder) -> JsonObject:
     sent = command.customer
     customer = await _inline_customer(unit, sent) if sent is not None else None
     command = command.model_copy(update={"changes": _with_referrer(unit, command.changes)})
+    prices = unit.context.prices.get(unit.project_id, {})
     events = decide_upsert_order(
-        state, unit.project_id, command, unit.now, customer.id if customer else None
+        state, unit.project_id, command, unit.now, customer.id if customer else None, prices
     )
     order = unit.append(ORDER, command.order_id, *events).order
     if customer is None and order.customer_id is not None:
@@ -220,7 +242,7 @@ async def _upsert_customer(
 def _append_customer(unit: Unit, customer_id: str, events: Sequence[CustomerEvent]) -> Customer:
     state = unit.append(CUSTOMER, customer_id, *events)
     if events:
-        candidates = wanted(unit.context[unit.project_id], state.customer, unit.now)
+        candidates = wanted(unit.context.segments[unit.project_id], state.customer, unit.now)
         unit.append(CUSTOMER, customer_id, *decide_memberships(state, candidates))
     return state.customer
 

@@ -59,6 +59,28 @@ async def dynamic_segments(
     return found
 
 
+async def catalogue_prices(
+    connection: Connection, wanted: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, int]]:
+    """Return by project the prices of products and SKUs; a SKU without one has its product's."""
+    rows = await connection.fetch(
+        """
+        SELECT w.project_id, w.id, coalesce(own.price, product.price) AS price
+        FROM unnest($1::text[], $2::text[]) AS w(project_id, id)
+        JOIN catalogue_prices own USING (project_id, id)
+        LEFT JOIN catalogue_prices product
+          ON product.project_id = own.project_id AND product.id = own.product_id
+        WHERE coalesce(own.price, product.price) IS NOT NULL
+        """,
+        [one[0] for one in wanted],
+        [one[1] for one in wanted],
+    )
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["project_id"], {})[row["id"]] = row["price"]
+    return found
+
+
 async def keep_dynamic_segment(
     connection: Connection, project_id: str, segment: Segment, due_at: datetime | None
 ) -> None:

@@ -1,6 +1,6 @@
 """An order as upstream or the API sends it, and as the ledger's facts leave it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts import ids
 from contracts.customers import Order, OrderCreated, OrderUpdated, UpsertOrder
-from contracts.errors import JsonObject, NotFound
+from contracts.errors import InvalidPayload, JsonObject, NotFound
 from contracts.payload import (
     Fields,
     boolean,
@@ -32,6 +32,7 @@ from customers import limits
 from customers.domain.customer import ID, SOURCE_ID
 
 OrderEvent = OrderCreated | OrderUpdated
+NO_PRICES: Mapping[str, int] = {}
 STATUSES = ("CREATED", "PAID", "CANCELED", "PROCESSING", "FULFILLED")
 
 
@@ -107,8 +108,12 @@ def decide_upsert_order(
     command: UpsertOrder,
     now: datetime,
     customer_id: str | None,
+    prices: Mapping[str, int] = NO_PRICES,
 ) -> Sequence[OrderEvent]:
-    """Return what the upsert changes. ``customer_id`` is that of the customer sent along."""
+    """Return what the upsert changes. ``customer_id`` is that of the customer sent along.
+
+    ``prices`` are those of the catalogue by product and SKU id, for lines sent without one.
+    """
     if state is None and command.must_exist:
         raise NotFound.of("order", command.order_id)
     values = read(command.changes, FIELDS)
@@ -116,7 +121,7 @@ def decide_upsert_order(
     _check_identity(project_id, command.order_id, stored, values)
     if values.get("items") is not None:
         values["items"] = [
-            read_item(project_id, body, f"items[{index}]")
+            _at_price(read_item(project_id, body, f"items[{index}]"), prices)
             for index, body in enumerate(values["items"])
         ]
     if "metadata" in values:
@@ -192,6 +197,34 @@ def read_item(project_id: str, body: JsonObject, path: str) -> JsonObject:
     if item.get("discount_amount", 0) > item.get("amount", limits.AMOUNT_MINOR_MAX):
         raise refuse(join(path, "discount_amount"), "must be at most the line's amount")
     return {"object": "order_item", **item}
+
+
+def unpriced(project_id: str, items: Any) -> Sequence[str]:
+    """Return the products and SKUs of lines that were sent without a price."""
+    if not isinstance(items, list) or len(items) > limits.ORDER_ITEMS_MAX:
+        return []
+    found = []
+    for body in items:
+        try:
+            item = read_item(project_id, json_object("items", body), "items")
+        except InvalidPayload:
+            continue
+        if _lacks_price(item):
+            found.append(item.get("sku_id") or item["product_id"])
+    return found
+
+
+def _lacks_price(item: JsonObject) -> bool:
+    is_of_catalogue = "sku_id" in item or "product_id" in item
+    return is_of_catalogue and "price" not in item and "amount" not in item
+
+
+def _at_price(item: JsonObject, prices: Mapping[str, int]) -> JsonObject:
+    price = prices.get(item.get("sku_id") or item["product_id"]) if _lacks_price(item) else None
+    if price is None:
+        return item
+    quantity = item.get("quantity", 1)
+    return {**item, "price": price, "quantity": quantity, "amount": price * quantity}
 
 
 def _check_identity(
