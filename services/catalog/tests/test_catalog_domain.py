@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
 
 from catalog.domain import product as products
 from catalog.domain import sku as skus
@@ -48,7 +50,8 @@ CREATED = ProductCreated(product=MUG)
 def upsert(changes: JsonObject, *, product_id: str = "prod_1", must_exist: bool = False):
     command = UpsertProduct(product_id=product_id, changes=changes, must_exist=must_exist)
     source = changes.get("source_id")
-    id_of_source = {"mug": "prod_1", "cup": "prod_2"}.get(source) if source else None
+    known = {"mug": "prod_1", "cup": "prod_2"}
+    id_of_source = known.get(source) if isinstance(source, str) else None
     return lambda state: decide_upsert_product(state, command, LATER, id_of_source)
 
 
@@ -192,3 +195,36 @@ def test_currency_is_iso_4217(currency):
     given(skus.evolve).when(upsert_sku({"currency": currency})).then_refused(
         "invalid_payload", "currency"
     )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**13) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+VALUES = JSON | st.sampled_from(["mug", "mug-big", "EUR", "https://shop.example/x.png"])
+
+
+@for_all(st.booleans(), st.dictionaries(st.sampled_from([*products.FIELDS, "id"]), VALUES))
+def test_whatever_is_sent_of_a_product_is_taken_or_refused_by_name(exists, changes):
+    taken_or_refused(products.evolve, upsert(changes), MUG if exists else None)
+
+
+@for_all(st.booleans(), st.dictionaries(st.sampled_from([*skus.FIELDS, "id"]), VALUES))
+def test_whatever_is_sent_of_a_sku_is_taken_or_refused_by_name(exists, changes):
+    taken_or_refused(skus.evolve, upsert_sku(changes), BIG_MUG if exists else None)
+
+
+def taken_or_refused(evolve, decide, state):
+    refused, events = None, []
+    try:
+        events = list(decide(state))
+    except InvalidPayload as error:
+        refused = error
+    if refused is not None:
+        assert refused.details.startswith(f"{refused.prop}: must ")
+        return
+    for event in events:
+        state = evolve(state, event)
+        assert type(event).from_json(event.to_json()) == event
+    assert list(decide(state)) == []
