@@ -179,7 +179,7 @@ async def _take_code(
         now=unit.now,
     )
     if not listed:
-        raise duplicate("voucher", "code", code)
+        raise duplicate("voucher", "id", code)
     return code, voucher_id
 
 

@@ -119,7 +119,7 @@ _CHANGES: Fields = {
 }
 
 _SWITCHES = ("join_once", "auto_join", "use_voucher_metadata_schema", "active")
-_TEMPLATE_FIELDS = ("discount", "gift")
+_TEMPLATE_FIELDS: Fields = {"discount": discount, "gift": gift}
 
 
 def read_campaign(command: CreateCampaign, now: datetime) -> Campaign:
@@ -190,7 +190,8 @@ def decide_create_campaign(
     if command.vouchers_count <= 1:
         return [CampaignCreated(campaign=campaign)]
     refuse_small_pattern(pattern_of(code_config_of(campaign)), command.vouchers_count)
-    campaign = campaign.model_copy(update={"vouchers_generation_status": "IN_PROGRESS"})
+    statuses = {"creation_status": "IN_PROGRESS", "vouchers_generation_status": "IN_PROGRESS"}
+    campaign = campaign.model_copy(update=statuses)
     started = VouchersGenerationStarted(
         campaign_id=campaign.id,
         action_id=command.action_id,
@@ -245,7 +246,7 @@ def decide_update_campaign(
     if template is not None:
         part = {name: values.pop(name) for name in _TEMPLATE_FIELDS if name in values}
         period = {name: values[name] for name in PERIOD_FIELDS if name in values}
-        template = change_definition(template, part).model_copy(update=period)
+        template = change_definition(template, part, _TEMPLATE_FIELDS).model_copy(update=period)
     after = before.model_copy(update={**values, "voucher": template})
     check_period(dict(after))
     if after == before:
@@ -349,7 +350,7 @@ def refuse_small_pattern(pattern: CodePattern, count: int) -> None:
 def refuse_standalone(campaign: Campaign) -> None:
     """Refuse more codes for a campaign of one generic code."""
     if campaign.type == "STANDALONE":
-        message = f"Campaign {campaign.id} is STANDALONE: no more codes can be added"
+        message = "You can not generate vouchers for STANDALONE type campaign."
         raise InvalidCampaign(message, resource_id=campaign.id, resource_type="campaign")
 
 
@@ -369,6 +370,8 @@ def evolve(state: CampaignState | None, event: CampaignEvent) -> CampaignState:
     assert not isinstance(event, CampaignCreated), "a campaign is created once"
     generations, status = _after_generation(state, event)
     values: dict[str, Any] = {"vouchers_generation_status": status}
+    if status != "IN_PROGRESS":
+        values["creation_status"] = "DONE"
     if isinstance(event, VouchersGenerated):
         values["vouchers_count"] = state.campaign.vouchers_count + len(event.codes)
     campaign = state.campaign.model_copy(update=values)

@@ -118,9 +118,12 @@ def redemption(path: str, value: Any) -> JsonObject:
 
 def category(path: str, value: Any) -> None:
     """Refuse every category: none can be created yet, so none is there."""
-    if value is not None:
-        name = text(limits.ID_LENGTH_MAX)(path, value)
-        raise not_found("category", name, "id" if path.endswith("_id") else "name")
+    if value is None:
+        return
+    name = text(limits.ID_LENGTH_MAX)(path, value)
+    if path.endswith("_id"):
+        raise not_found("category", name)
+    raise unsupported(path, "a category")
 
 
 def boolean(path: str, value: Any) -> bool:

@@ -9,7 +9,7 @@ class InvalidCampaign(DomainError):
     """The campaign cannot do what was asked."""
 
     key: ClassVar[str] = "invalid_campaign"
-    message: ClassVar[str] = "Invalid campaign"
+    message: ClassVar[str] = "Invalid Campaign"
 
 
 class InvalidVoucher(DomainError):

@@ -24,7 +24,7 @@ from contracts import ids
 from contracts.campaigns import ValidationRule, ValidationRuleCreated
 from contracts.errors import JsonObject
 from contracts.filters import WITHOUT_VALUES
-from contracts.payload import is_storable, json_object, one_of, required, text
+from contracts.payload import is_storable, one_of, required, text
 
 _ONE_VALUE = frozenset(
     ("$less_than", "$less_than_or_equal", "$more_than", "$more_than_or_equal", "$after", "$before")
@@ -177,10 +177,15 @@ def _error(path: str, value: Any) -> JsonObject | None:
     """Read ``{"message"}``, the merchant's own text."""
     if value is None:
         return None
-    message = json_object(path, value).get("message")
+    message = _object(path, value).get("message")
     if message is None:
         return None
-    return {"message": text(limits.MESSAGE_LENGTH_MAX)(f"{path}.message", message)}
+    if not isinstance(message, str) or len(message) > limits.MESSAGE_LENGTH_MAX:
+        longest = limits.MESSAGE_LENGTH_MAX
+        raise broken_rule(f"{path}.message", f"must be a string of at most {longest} characters")
+    if not is_storable(message):
+        raise broken_rule(f"{path}.message", "must not contain NUL or half of a surrogate pair")
+    return {"message": message}
 
 
 def _rules(value: Any) -> JsonObject:
