@@ -38,6 +38,7 @@ from customers import limits, queries
 from customers.app import build
 from customers.audit import audit
 from customers.sweeps import sweep_once
+from runtime import clock
 from runtime.settings import Settings
 from runtime.testing import Harness
 
@@ -158,6 +159,23 @@ async def test_sweep_goes_slice_by_slice_and_survives_a_restart(harness, monkeyp
     assert sweeps == 4
     assert kinds(harness).count("CustomerEnteredSegment") == 10
     assert await audited(harness) == []
+
+
+async def test_only_segments_that_depend_on_the_time_are_swept_again(harness):
+    recent = {"created_at": {"conditions": {"$less_than_ago": [30]}}}
+    for segment_id, segment_filter in (("seg_1", GOLD), ("seg_2", recent)):
+        await harness.command(
+            "p1",
+            CreateSegment(
+                segment_id=segment_id, name="S", type="auto-update", filter=segment_filter
+            ),
+        )
+    while await sweep_once(harness.service):
+        pass
+    rows = {row["segment_id"]: row["due_at"] for row in await harness.rows("dynamic_segments")}
+    assert rows["seg_1"] is None
+    wait_s = (rows["seg_2"] - clock.now()).total_seconds()
+    assert limits.SWEEP_PERIOD_S - 60 < wait_s <= limits.SWEEP_PERIOD_S
 
 
 async def test_static_and_passive_segments_move_nobody(harness):
