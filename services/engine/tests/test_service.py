@@ -292,6 +292,21 @@ async def test_bad_requests_name_the_property(engine: Harness) -> None:
         assert prop in (reply.error.details or ""), reply.error
 
 
+async def test_a_nul_is_refused_wherever_it_stands(engine: Harness) -> None:
+    for stack in (
+        StackRequest(redeemables=[{"id": "v_\x00"}]),
+        StackRequest(redeemables=[{"id": "A"}], tracking_id="\x00"),
+        StackRequest(redeemables=[{"id": "A"}], order={"id": "ord_\x00"}),
+        StackRequest(redeemables=[{"id": "A"}], metadata={"a": [{"b\x00": 1}]}),
+    ):
+        request = ValidateStack(validation_id="valid_1", stack=stack, now=NOW)
+        reply = await engine.request(SHOP, request)
+        assert reply is not None
+        assert reply.status == 400
+    harmless = StackRequest(redeemables=[{"id": "A"}], metadata={"a": "\\u0000"})
+    assert (await _validate(engine, SHOP, harmless))["valid"] is False
+
+
 async def test_thousands_of_codes_arrive_in_one_event(engine: Harness) -> None:
     await engine.event(SHOP, _campaign(), source="campaigns")
     codes = [f"CODE-{number}" for number in range(5000)]

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts import ids
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
-from contracts.errors import DomainError, JsonObject, Unavailable
+from contracts.errors import DomainError, InvalidPayload, JsonObject, Unavailable
 from contracts.messages import Envelope
 from contracts.stacking import DEFAULT_STACKING_RULES
 from engine import limits, queries
@@ -52,17 +52,6 @@ class _Wanted:
         return self.request.available if isinstance(self.request, PlanRedemption) else {}
 
 
-class Facts(NamedTuple):
-    """The rows of a batch."""
-
-    projects: dict[str, Any]
-    vouchers: dict[Key, Any]
-    customers: dict[Key, Any]
-    tracked: dict[Key, Any]
-    catalogue: dict[Key, Any]
-    orders: dict[Key, Any]
-
-
 def _voucher_ids(project_id: str, stack: StackRequest) -> Iterable[tuple[str, str]]:
     """Yield the name that the request uses and the id of the code; the id may be named itself."""
     for redeemable in stack.redeemables[: limits.ITEMS_MAX]:
@@ -88,10 +77,12 @@ async def gather(
     wanted = [_Wanted(envelope, request) for envelope, request in asked]
     for one in wanted:
         _name(one)
-    facts = await _read(connection, wanted)
-    await definitions.prepare(connection, list(facts.vouchers.values()))
+    readable = [one for one in wanted if one.problem is None]
+    found = await queries.known(connection, _others(readable))
+    vouchers = await queries.vouchers(connection, _vouchers(readable))
+    await definitions.prepare(connection, list(vouchers.values()))
     for one, customer_id in zip(wanted, drawn, strict=True):
-        _know(one, facts, definitions, customer_id)
+        _know(one, vouchers, found, definitions, customer_id)
     segment_keys = {
         (one.project_id, segment_id)
         for one in wanted
@@ -102,41 +93,56 @@ async def gather(
     segments = await definitions.segments(connection, segment_keys)
     account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
     accounts = await queries.accounts(connection, account_keys) if account_keys else {}
-    return [_snapshot(one, facts, segments, accounts) for one in wanted]
+    return [_snapshot(one, found, segments, accounts) for one in wanted]
 
 
 def _name(one: _Wanted) -> None:
     try:
+        _refuse_nul(one.stack)
         one.who = named(one.project_id, one.stack.customer)
     except DomainError as error:
         one.problem = error
     one.order_id = order_id_of(one.project_id, one.stack.order)
 
 
-async def _read(connection: Connection, wanted: Sequence[_Wanted]) -> Facts:
-    vouchers = {
+def _refuse_nul(stack: StackRequest) -> None:
+    """Postgres can neither look up nor keep a NUL, wherever in the request it stands."""
+    if "\\u0000" not in stack.model_dump_json():
+        return
+    todo: list[Any] = [stack.model_dump()]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend(value)
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, str) and "\x00" in value:
+            raise InvalidPayload("The body must not contain the character NUL")
+
+
+def _vouchers(wanted: Sequence[_Wanted]) -> set[Key]:
+    return {
         (one.project_id, voucher_id)
         for one in wanted
         for name, derived in one.voucher_ids.items()
         for voucher_id in ((derived, name) if name.startswith("v_") else (derived,))
     }
-    customers = {
-        (one.project_id, one.who.id) for one in wanted if one.who is not None and one.who.id
-    }
-    tracked = {
-        (one.project_id, one.stack.tracking_id)
-        for one in wanted
-        if one.stack.customer is None and one.stack.tracking_id
-    }
-    products = {(one.project_id, object_id) for one in wanted for object_id in _references(one)}
-    orders = {(one.project_id, one.order_id) for one in wanted if one.order_id}
-    return Facts(
-        projects=await queries.projects(connection, {one.project_id for one in wanted}),
-        vouchers=await queries.vouchers(connection, vouchers) if vouchers else {},
-        customers=await queries.customers(connection, customers) if customers else {},
-        tracked=await queries.customers_by_tracking_id(connection, tracked) if tracked else {},
-        catalogue=await queries.catalogue(connection, products) if products else {},
-        orders=await queries.orders(connection, orders) if orders else {},
+
+
+def _others(wanted: Sequence[_Wanted]) -> queries.Wanted:
+    return queries.Wanted(
+        projects={one.project_id for one in wanted},
+        customers={
+            (one.project_id, one.who.id) for one in wanted if one.who is not None and one.who.id
+        },
+        tracking_ids={
+            (one.project_id, one.stack.tracking_id)
+            for one in wanted
+            if one.who is None and one.stack.tracking_id
+        },
+        catalogue={(one.project_id, object_id) for one in wanted for object_id in _references(one)},
+        orders={(one.project_id, one.order_id) for one in wanted if one.order_id},
     )
 
 
@@ -147,17 +153,25 @@ def _references(one: _Wanted) -> Iterable[str]:
             yield from (found for found in item_references(one.project_id, item) if found)
 
 
-def _know(one: _Wanted, facts: Facts, definitions: Definitions, drawn_id: str) -> None:
+def _know(
+    one: _Wanted,
+    vouchers: dict[Key, Any],
+    facts: queries.Found,
+    definitions: Definitions,
+    drawn_id: str,
+) -> None:
     """Put codes and customer together, and name the accounts that they touch."""
+    if one.problem is not None:
+        return
     try:
         for name, derived in one.voucher_ids.items():
-            row = facts.vouchers.get((one.project_id, derived))
-            row = row or facts.vouchers.get((one.project_id, name))
+            row = vouchers.get((one.project_id, derived))
+            row = row or vouchers.get((one.project_id, name))
             if row is not None:
                 one.codes[name] = definitions.code(row)
         one.customer = _customer(one, facts, drawn_id)
     except (DomainError, Unavailable) as error:
-        one.problem = one.problem or error
+        one.problem = error
         return
     customer_id = one.customer.id if one.customer else None
     one.accounts = [
@@ -165,7 +179,7 @@ def _know(one: _Wanted, facts: Facts, definitions: Definitions, drawn_id: str) -
     ]
 
 
-def _customer(one: _Wanted, facts: Facts, drawn_id: str) -> KnownCustomer | None:
+def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustomer | None:
     if one.who is None:
         stored = facts.tracked.get((one.project_id, one.stack.tracking_id or ""))
         if stored is None:
@@ -186,7 +200,7 @@ def _accounts(code: Code, customer_id: str | None) -> Iterable[str]:
 
 
 def _snapshot(
-    one: _Wanted, facts: Facts, segments: dict[Key, Any], accounts: dict[Key, Any]
+    one: _Wanted, facts: queries.Found, segments: dict[Key, Any], accounts: dict[Key, Any]
 ) -> Gathered:
     if one.problem is not None:
         return one.problem

@@ -1,10 +1,11 @@
-"""What a batch of requests is answered from: one query per table, for all requests of the batch."""
+"""What a batch of requests is answered from: for all requests of the batch at once."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
+from contracts.errors import JsonObject
 from runtime.database import Connection
 
 Key = tuple[str, str]
@@ -16,17 +17,71 @@ def _columns(keys: Collection[Key]) -> tuple[list[str], list[str]]:
     return [key[0] for key in ordered], [key[1] for key in ordered]
 
 
-async def projects(
-    connection: Connection, project_ids: Collection[str]
-) -> dict[str, asyncpg.Record]:
+class Wanted(NamedTuple):
+    """What the requests of a batch name, besides codes."""
+
+    projects: Collection[str]
+    customers: Collection[Key]
+    tracking_ids: Collection[Key]
+    catalogue: Collection[Key]
+    orders: Collection[Key]
+
+
+class Found(NamedTuple):
+    """What there is of it."""
+
+    projects: dict[str, JsonObject]
+    customers: dict[Key, JsonObject]
+    tracked: dict[Key, JsonObject]
+    catalogue: dict[Key, JsonObject]
+    orders: dict[Key, JsonObject]
+    """``sent`` and ``redeemed`` of each."""
+
+
+async def known(connection: Connection, wanted: Wanted) -> Found:
+    """Read everything but codes, and in one round trip: a request alone waits for each of them."""
+    found = Found({}, {}, {}, {}, {})
     rows = await connection.fetch(
         """
-        SELECT project_id, timezone, case_sensitive_codes, stacking_rules
+        SELECT 'project' AS kind, project_id, '' AS id,
+               jsonb_build_object('timezone', timezone, 'stacking_rules', stacking_rules) AS doc
         FROM projects WHERE project_id = ANY($1::text[])
+        UNION ALL
+        SELECT 'customer', t.project_id, t.id, t.doc
+        FROM unnest($2::text[], $3::text[]) AS g(project_id, id)
+        JOIN customers t ON t.project_id = g.project_id AND t.id = g.id
+        UNION ALL
+        SELECT 'tracked', t.project_id, t.tracking_id, t.doc
+        FROM unnest($4::text[], $5::text[]) AS g(project_id, id)
+        JOIN customers t ON t.project_id = g.project_id AND t.tracking_id = g.id
+        UNION ALL
+        SELECT 'catalogue', t.project_id, t.id, t.doc
+        FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
+        JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
+        UNION ALL
+        SELECT 'order', t.project_id, t.id,
+               jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed)
+        FROM unnest($8::text[], $9::text[]) AS g(project_id, id)
+        JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
         """,
-        list(project_ids),
+        list(wanted.projects),
+        *_columns(wanted.customers),
+        *_columns(wanted.tracking_ids),
+        *_columns(wanted.catalogue),
+        *_columns(wanted.orders),
     )
-    return {row["project_id"]: row for row in rows}
+    places = {
+        "customer": found.customers,
+        "tracked": found.tracked,
+        "catalogue": found.catalogue,
+        "order": found.orders,
+    }
+    for row in rows:
+        if row["kind"] == "project":
+            found.projects[row["project_id"]] = row["doc"]
+        else:
+            places[row["kind"]][row["project_id"], row["id"]] = row["doc"]
+    return found
 
 
 async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
@@ -98,54 +153,6 @@ async def segment_documents(connection: Connection, keys: Collection[Key]) -> di
         SELECT t.project_id, t.id, t.version, t.doc
         FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
         JOIN segments t ON t.project_id = g.project_id AND t.id = g.id
-        """,
-        *_columns(keys),
-    )
-    return {(row["project_id"], row["id"]): row for row in rows}
-
-
-async def customers(connection: Connection, keys: Collection[Key]) -> dict[Key, Any]:
-    rows = await connection.fetch(
-        """
-        SELECT t.project_id, t.id, t.doc
-        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
-        JOIN customers t ON t.project_id = g.project_id AND t.id = g.id
-        """,
-        *_columns(keys),
-    )
-    return {(row["project_id"], row["id"]): row["doc"] for row in rows}
-
-
-async def customers_by_tracking_id(connection: Connection, keys: Collection[Key]) -> dict[Key, Any]:
-    rows = await connection.fetch(
-        """
-        SELECT t.project_id, t.tracking_id, t.doc
-        FROM unnest($1::text[], $2::text[]) AS g(project_id, tracking_id)
-        JOIN customers t ON t.project_id = g.project_id AND t.tracking_id = g.tracking_id
-        """,
-        *_columns(keys),
-    )
-    return {(row["project_id"], row["tracking_id"]): row["doc"] for row in rows}
-
-
-async def catalogue(connection: Connection, keys: Collection[Key]) -> dict[Key, Any]:
-    rows = await connection.fetch(
-        """
-        SELECT t.project_id, t.id, t.doc
-        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
-        JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
-        """,
-        *_columns(keys),
-    )
-    return {(row["project_id"], row["id"]): row["doc"] for row in rows}
-
-
-async def orders(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
-    rows = await connection.fetch(
-        """
-        SELECT t.project_id, t.id, t.sent, t.redeemed
-        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
-        JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
         """,
         *_columns(keys),
     )

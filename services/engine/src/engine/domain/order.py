@@ -134,6 +134,7 @@ class OrderFacts(NamedTuple):
 def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
     """Return the cart of a request's order; raises ``InvalidPayload`` naming the property."""
     stored = facts.stored or {}
+    _name("order.id", sent.get("id"))
     items = sent.get("items")
     amount = _amount("order.amount", sent.get("amount"))
     is_sent = bool(items) or amount is not None

@@ -97,7 +97,7 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
     assert step.priced is not None, "only steps that apply become redemptions"
     return PlannedRedemption.model_construct(
         redemption_id=drawn.redemption_ids[step.place],
-        redeemable=step.redeemable.sent,
+        redeemable=_asked(step),
         related_object_type="voucher",
         related_object_id=step.code.id,
         voucher=voucher_json(step.code),
@@ -109,6 +109,12 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
         order=_paid(step.order, drawn, snapshot) if step.order is not None else None,
         postings=[_posting(claim, contra) for claim in step.claims],
     )
+
+
+def _asked(step: Step) -> JsonObject:
+    """Return the redeemable as it was asked for, without what nobody reads."""
+    names = ("object", "id", "gift", "reward")
+    return {name: step.redeemable.sent[name] for name in names if name in step.redeemable.sent}
 
 
 def _posting(claim: Claim, contra: str) -> Posting:
