@@ -1,0 +1,1 @@
+"""The HTTP edge: the public API, its read models, projects and keys."""

@@ -1,0 +1,28 @@
+"""Limits of the API, shown in docs and answers."""
+
+BODY_BYTES_MAX = 1024 * 1024
+"""A request's body."""
+
+BODY_DEPTH_MAX = 32
+"""Nesting of objects and lists in a body."""
+
+REDEEMABLES_MAX = 30
+"""Redeemables of one validation or redemption."""
+
+PAGE_SIZE_MAX = 100
+"""Objects on one page of a list."""
+
+PAGE_MAX = 1000
+"""Pages of a list that may be turned."""
+
+FILTER_CONDITIONS_MAX = 20
+"""Conditions in the filters of one list."""
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 255
+"""Characters of an Idempotency-Key."""
+
+REMEMBERED_WRITES_MAX = 200_000
+"""Codes, customers and orders whose newest write is remembered, for reads to wait for."""
+
+HEADER_POSITIONS_MAX = 32
+"""Positions in the header that a client sends back."""

@@ -1,0 +1,34 @@
+"""The read models of the API, one file per owner of the events they are folded from."""
+
+from contracts import topics
+from gateway.read_models import campaigns, catalog, customers, distribution, ledger, own, webhooks
+from runtime.read_model import Projection
+
+PROJECTION = Projection(
+    [
+        *own.TABLES,
+        *campaigns.TABLES,
+        *catalog.TABLES,
+        *customers.TABLES,
+        *ledger.TABLES,
+        *distribution.TABLES,
+        *webhooks.TABLES,
+    ],
+    {
+        **own.FOLDS,
+        **campaigns.FOLDS,
+        **catalog.FOLDS,
+        **customers.FOLDS,
+        **ledger.FOLDS,
+        **distribution.FOLDS,
+        **webhooks.FOLDS,
+    },
+    ignored=[
+        *own.IGNORED,
+        *customers.IGNORED,
+        *ledger.IGNORED,
+        *distribution.IGNORED,
+        *webhooks.IGNORED,
+    ],
+)
+TOPICS = [topics.events(service) for service in topics.SERVICES if service != "engine"]

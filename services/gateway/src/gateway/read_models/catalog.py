@@ -1,0 +1,45 @@
+"""Products and SKUs."""
+
+from contracts.catalog import Product, ProductCreated, ProductUpdated, Sku, SkuCreated, SkuUpdated
+from gateway.read_models.documents import PROJECT_AND_ID, document
+from runtime.read_model import Row, Table
+
+PRODUCTS = Table(
+    "products",
+    PROJECT_AND_ID,
+    {
+        "source_id": "text",
+        "name": "text",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+        "doc": "jsonb",
+    },
+)
+SKUS = Table(
+    "skus",
+    PROJECT_AND_ID,
+    {"product_id": "text", "source_id": "text", "created_at": "timestamptz", "doc": "jsonb"},
+)
+TABLES = [PRODUCTS, SKUS]
+
+
+def product_columns(state: Product) -> Row:
+    return {
+        "source_id": state.source_id,
+        "name": state.name,
+        "created_at": state.created_at,
+        "updated_at": state.updated_at,
+    }
+
+
+def sku_columns(state: Sku) -> Row:
+    return {
+        "product_id": state.product_id,
+        "source_id": state.source_id,
+        "created_at": state.created_at,
+    }
+
+
+PRODUCT = document(PRODUCTS, lambda event: event.product, product_columns)
+SKU = document(SKUS, lambda event: event.sku, sku_columns)
+FOLDS = {ProductCreated: PRODUCT, ProductUpdated: PRODUCT, SkuCreated: SKU, SkuUpdated: SKU}

@@ -1,0 +1,103 @@
+"""Publications, and distributions."""
+
+from collections.abc import Iterable
+
+from contracts.distribution import (
+    CodeRequested,
+    Distribution,
+    DistributionCreated,
+    DistributionUpdated,
+    MessageFailed,
+    MessageQueued,
+    MessageSent,
+    PublicationFailed,
+    PublicationSucceeded,
+)
+from contracts.messages import Envelope
+from gateway.read_models.documents import PROJECT_AND_ID, document
+from runtime.read_model import Fold, Row, RowKey, Rows, Table
+
+PUBLICATIONS = Table(
+    "publications",
+    PROJECT_AND_ID,
+    {
+        "customer_id": "text",
+        "campaign_id": "text",
+        "source_id": "text",
+        "result": "text",
+        "created_at": "timestamptz",
+        "doc": "jsonb",
+        "error": "jsonb",
+    },
+)
+HOLDERS = Table(
+    "voucher_holders",
+    {"project_id": "text", "voucher_id": "text"},
+    {"holder_id": "text", "publish_count": "bigint"},
+)
+CAMPAIGN_PUBLICATIONS = Table(
+    "campaign_publications",
+    {"project_id": "text", "campaign_id": "text"},
+    {"succeeded": "bigint", "failed": "bigint"},
+)
+DISTRIBUTIONS = Table(
+    "distributions", PROJECT_AND_ID, {"name": "text", "created_at": "timestamptz", "doc": "jsonb"}
+)
+TABLES = [PUBLICATIONS, HOLDERS, CAMPAIGN_PUBLICATIONS, DISTRIBUTIONS]
+
+
+def keys_publication(
+    event: PublicationSucceeded | PublicationFailed, envelope: Envelope
+) -> Iterable[RowKey]:
+    state = event.publication
+    yield PUBLICATIONS, (envelope.project_id, state.id)
+    if state.campaign_id is not None:
+        yield CAMPAIGN_PUBLICATIONS, (envelope.project_id, state.campaign_id)
+    for voucher in state.vouchers:
+        yield HOLDERS, (envelope.project_id, voucher["id"])
+
+
+def apply_publication(
+    rows: Rows, event: PublicationSucceeded | PublicationFailed, envelope: Envelope
+) -> None:
+    state = event.publication
+    project_id = envelope.project_id
+    has_failed = isinstance(event, PublicationFailed)
+    row: Row = {
+        "customer_id": state.customer.get("id"),
+        "campaign_id": state.campaign_id,
+        "source_id": state.source_id,
+        "result": "FAILURE" if has_failed else "SUCCESS",
+        "created_at": state.created_at,
+        "doc": state.model_dump(mode="json", exclude_none=True),
+    }
+    if isinstance(event, PublicationFailed):
+        row["error"] = event.error.model_dump(mode="json", exclude_none=True)
+    else:
+        for voucher in state.vouchers:
+            key = (project_id, voucher["id"])
+            count = (rows.get(HOLDERS, *key) or {"publish_count": 0})["publish_count"]
+            rows.put(
+                HOLDERS, key, {"holder_id": state.customer.get("id"), "publish_count": count + 1}
+            )
+    rows.put(PUBLICATIONS, (project_id, state.id), row)
+    if state.campaign_id is not None:
+        key = (project_id, state.campaign_id)
+        totals = rows.get(CAMPAIGN_PUBLICATIONS, *key) or {"succeeded": 0, "failed": 0}
+        totals["failed" if has_failed else "succeeded"] += 1
+        rows.put(CAMPAIGN_PUBLICATIONS, key, totals)
+
+
+def distribution_columns(state: Distribution) -> Row:
+    return {"name": state.name, "created_at": state.created_at}
+
+
+PUBLICATION = Fold(keys_publication, apply_publication)
+DISTRIBUTION = document(DISTRIBUTIONS, lambda event: event.distribution, distribution_columns)
+FOLDS = {
+    PublicationSucceeded: PUBLICATION,
+    PublicationFailed: PUBLICATION,
+    DistributionCreated: DISTRIBUTION,
+    DistributionUpdated: DISTRIBUTION,
+}
+IGNORED = [CodeRequested, MessageQueued, MessageSent, MessageFailed]

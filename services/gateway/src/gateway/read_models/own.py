@@ -1,0 +1,29 @@
+"""Projects."""
+
+from collections.abc import Iterable
+
+from contracts.gateway import ApiKeyIssued, ApiKeyRevoked, ProjectCreated, ProjectUpdated
+from contracts.messages import Envelope
+from runtime.read_model import Fold, RowKey, Rows, Table
+
+PROJECTS = Table("projects", {"project_id": "text"}, {"created_at": "timestamptz", "doc": "jsonb"})
+TABLES = [PROJECTS]
+
+
+def keys_project(event: ProjectCreated | ProjectUpdated, envelope: Envelope) -> Iterable[RowKey]:
+    del envelope
+    yield PROJECTS, (event.project.id,)
+
+
+def apply_project(rows: Rows, event: ProjectCreated | ProjectUpdated, envelope: Envelope) -> None:
+    del envelope
+    doc = event.project.model_dump(mode="json", exclude_none=True)
+    rows.put(PROJECTS, (event.project.id,), {"created_at": event.project.created_at, "doc": doc})
+
+
+FOLDS = {
+    ProjectCreated: Fold(keys_project, apply_project),
+    ProjectUpdated: Fold(keys_project, apply_project),
+}
+IGNORED = [ApiKeyIssued, ApiKeyRevoked]
+"""Keys are in a table of their own, which only holds their hashes."""
