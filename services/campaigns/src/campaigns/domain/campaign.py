@@ -190,8 +190,8 @@ def decide_create_campaign(
     if command.vouchers_count <= 1:
         return [CampaignCreated(campaign=campaign)]
     refuse_small_pattern(pattern_of(code_config_of(campaign)), command.vouchers_count)
-    statuses = {"creation_status": "IN_PROGRESS", "vouchers_generation_status": "IN_PROGRESS"}
-    campaign = campaign.model_copy(update=statuses)
+    # The campaign itself is there at once; only its codes are still to come.
+    campaign = campaign.model_copy(update={"vouchers_generation_status": "IN_PROGRESS"})
     started = VouchersGenerationStarted(
         campaign_id=campaign.id,
         action_id=command.action_id,
@@ -370,8 +370,6 @@ def evolve(state: CampaignState | None, event: CampaignEvent) -> CampaignState:
     assert not isinstance(event, CampaignCreated), "a campaign is created once"
     generations, status = _after_generation(state, event)
     values: dict[str, Any] = {"vouchers_generation_status": status}
-    if status != "IN_PROGRESS":
-        values["creation_status"] = "DONE"
     if isinstance(event, VouchersGenerated):
         values["vouchers_count"] = state.campaign.vouchers_count + len(event.codes)
     campaign = state.campaign.model_copy(update=values)
