@@ -5,7 +5,7 @@ than the replica; documents are read only when their version is new.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -26,12 +26,12 @@ class _Cache(Generic[Value]):
     """The newest values, by key and version; the oldest ones go first."""
 
     def __init__(self) -> None:
-        self._values: OrderedDict[tuple[Key, int], Value] = OrderedDict()
+        self._values: OrderedDict[tuple[Key, Hashable], Value] = OrderedDict()
 
-    def get(self, key: Key, version: int) -> Value | None:
+    def get(self, key: Key, version: Hashable) -> Value | None:
         return self._values.get((key, version))
 
-    def put(self, key: Key, version: int, value: Value) -> None:
+    def put(self, key: Key, version: Hashable, value: Value) -> None:
         self._values[key, version] = value
         if len(self._values) > limits.DEFINITIONS_CACHED_MAX:
             self._values.popitem(last=False)
@@ -45,7 +45,7 @@ class Definitions:
 
     def __init__(self) -> None:
         self._campaigns: _Cache[Campaign] = _Cache()
-        self._shared: _Cache[Definition] = _Cache()
+        self._made: _Cache[Definition] = _Cache()
         self._rules: _Cache[CompiledRule] = _Cache()
         self._segments: _Cache[Segment] = _Cache()
 
@@ -105,14 +105,14 @@ class Definitions:
 
     def _definition(self, row: asyncpg.Record) -> Definition:
         campaign = self._campaign(row)
-        if row["definition"] is not None or campaign is None:
-            return make_definition(_voucher(row), campaign)
-        key, version = (row["project_id"], campaign.id), row["campaign_version"]
-        shared = self._shared.get(key, version)
-        if shared is None:
-            shared = make_definition(_voucher(row), campaign)
-            self._shared.put(key, version, shared)
-        return shared
+        is_shared = row["definition"] is None and campaign is not None
+        key = (row["project_id"], row["campaign_id"] if is_shared else row["id"])
+        version = (row["campaign_version"], None if is_shared else row["version"])
+        definition = self._made.get(key, version)
+        if definition is None:
+            definition = make_definition(_voucher(row), campaign)
+            self._made.put(key, version, definition)
+        return definition
 
     def _campaign(self, row: asyncpg.Record) -> Campaign | None:
         if row["campaign_id"] is None:

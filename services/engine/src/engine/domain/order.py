@@ -16,6 +16,8 @@ _price = payload.optional(payload.whole_number(0, limits.PRICE_MAX))
 _quantity = payload.optional(payload.whole_number(0, limits.QUANTITY_MAX))
 _name = payload.optional(payload.text(limits.ID_LENGTH_MAX))
 
+_related = payload.optional(payload.one_of("product", "sku"))
+
 _KEPT_ITEM_FIELDS = ("id", "source_id", "related_object", "metadata")
 _KEPT_ORDER_FIELDS = ("source_id", "referrer_id", "created_at", "updated_at")
 
@@ -210,9 +212,7 @@ def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
 def _check_names(path: str, sent: JsonObject) -> None:
     for name in ("id", "source_id", "product_id", "sku_id"):
         _name(f"{path}.{name}", sent.get(name))
-    related = sent.get("related_object")
-    if related is not None and related not in {"product", "sku"}:
-        raise payload.refuse(f"{path}.related_object", "must be one of product, sku")
+    _related(f"{path}.related_object", sent.get("related_object"))
 
 
 def _resolve(

@@ -8,6 +8,7 @@ from contracts.errors import DomainError, JsonObject
 from engine import limits
 
 _id = payload.text(limits.ID_LENGTH_MAX)
+_kind = payload.one_of("voucher", "promotion_tier", "promotion_stack")
 _credits = payload.whole_number(1, limits.AMOUNT_MAX)
 
 
@@ -37,11 +38,7 @@ def read_redeemables(request: StackRequest, count_max: int) -> list[Redeemable]:
 
 
 def _read(path: str, sent: JsonObject) -> Redeemable:
-    kind = sent.get("object", "voucher")
-    if kind not in {"voucher", "promotion_tier", "promotion_stack"}:
-        raise payload.refuse(
-            f"{path}.object", "must be one of voucher, promotion_tier, promotion_stack"
-        )
+    kind = _kind(f"{path}.object", sent.get("object", "voucher"))
     redeemable_id = payload.required(_id, sent, "id", path)
     gift = sent.get("gift")
     credit = None
