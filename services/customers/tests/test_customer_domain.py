@@ -153,6 +153,19 @@ def test_facts_of_others_are_taken_as_far_as_they_are_right():
     given(evolve, CREATED).when(take_over({"source_id": "other", "phone": None})).then()
 
 
+def test_a_fact_of_an_unknown_customer_creates_it_and_names_it_only_by_its_own_source_id():
+    right = Customer(id="cust_1", source_id="anna", name="A", created_at=LATER)
+    given(evolve).when(take_over({"source_id": "anna", "name": "A"})).then(
+        CustomerCreated(customer=right)
+    )
+    nameless = Customer(id="cust_1", name="A", created_at=LATER)
+    given(evolve).when(
+        lambda state: decide_take_over(
+            state, "cust_1", {"source_id": "x", "name": "A"}, LATER, id_of_source="cust_2"
+        )
+    ).then(CustomerCreated(customer=nameless))
+
+
 def test_old_snapshots_only_fill_in():
     changes = {"name": "Old", "phone": "1", "metadata": {"visits": 1}}
     given(evolve, CREATED).when(take_over(changes, only_missing=True)).then(updated(phone="1"))

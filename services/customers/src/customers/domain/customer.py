@@ -104,7 +104,7 @@ def decide_upsert_customer(
             reason = f"must be sent without an id: this one names {id_of_source}"
             raise refuse(join(path, "source_id"), reason)
         values["source_id"] = source_id
-    elif source_id is not None and stored is not None and source_id != stored.source_id:
+    elif stored is not None and source_id not in {None, stored.source_id}:
         # Where both are sent the id wins only as the address; the name itself cannot move.
         raise refuse(join(path, "source_id"), "must not change")
     return _events(stored, customer_id, _merged(stored, values, path), now)
