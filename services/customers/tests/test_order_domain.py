@@ -249,14 +249,15 @@ def test_the_newest_fact_wins_in_whatever_order_they_come(order, times):
     assert state.caused_by == "rr_2"
 
 
-def test_two_facts_of_one_instant_are_both_applied_and_once_each():
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_facts_of_one_instant_the_greater_id_counts(order):
+    facts = [({"total_amount": 900}, ("r_1", NOON)), ({"total_amount": 800}, ("r_2", NOON))]
     state = evolve(None, CREATED)
-    for body, cause, status in (FACTS[0], ({"total_amount": 800}, ("r_9", NOON), "PAID")):
-        events = list(fact(body, cause, status)(state))
-        assert len(events) == 1
-        state = evolve(state, events[0])
-        assert list(fact(body, cause, status)(state)) == []
-    assert state.order.total_amount == 800
+    for index in order:
+        for event in fact(*facts[index])(state):
+            state = evolve(state, event)
+        assert list(fact(*facts[index])(state)) == []
+    assert (state.order.total_amount, state.caused_by) == (800, "r_2")
 
 
 def test_a_priced_order_is_complete_and_an_unpriced_one_keeps_the_amounts():

@@ -147,10 +147,10 @@ def decide_apply_fact(
 
     ``cause`` is the redemption's or rollback's id and its time. Nothing is refused: it has happened.
     """
-    if state is not None and state.caused_at is not None:
-        is_same = (state.caused_by, state.caused_at) == cause
-        if is_same or cause[1] < state.caused_at:
-            return []
+    # Of two facts of one instant the greater id counts: whoever folds them ends with the same.
+    caused_at, caused_by = (state.caused_at, state.caused_by) if state else (None, None)
+    if caused_at is not None and caused_by is not None and cause[::-1] <= (caused_at, caused_by):
+        return []
     read_values = read_leniently(body, PRICED)
     values = {name: value for name, value in read_values.items() if value is not None}
     if "amount" in values:
