@@ -100,6 +100,9 @@ async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any
     for (project_id, _), hold in batch.holds.items():
         accounts.update((project_id, posting.account) for posting in hold.postings)
     await read_accounts(connection, batch, accounts)
+    # Two rollbacks of one redemption meet at its accounts: what is read after locking these is final.
+    for key in await queries.read_rolled_back(connection, redemptions):
+        batch.redemptions[key] = batch.redemptions[key]._replace(is_rolled_back=True)
     return batch
 
 

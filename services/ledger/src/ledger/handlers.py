@@ -35,6 +35,7 @@ async def redeem(unit: Unit, command: Redeem) -> JsonObject | Reply | None:
     if isinstance(decision, Refused):
         event = decision.event
         unit.publish_event(f"redemption-{event.redemption_id}", event)
+        batch.redemptions[unit.project_id, event.redemption_id] = Redemption(None, is_failed=True)
         return Reply(status=event.error.code, error=event.error, body={"redemption": _json(event)})
     return _redeemed(unit, batch, decision, session_key if held else None)
 

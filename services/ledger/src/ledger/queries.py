@@ -60,10 +60,10 @@ async def read_redemptions(connection: Connection, keys: set[Key]) -> dict[Key, 
     projects, ids = _columns(keys)
     rows = await connection.fetch(
         """
-        SELECT k.project_id, k.id, e.stream_version, e.type, e.hash, e.data
+        SELECT k.project_id, k.id, e.type, e.hash, e.data
         FROM unnest($1::text[], $2::text[]) AS k(project_id, id)
         JOIN events e ON e.project_id = k.project_id AND e.stream_id = 'redemption-' || k.id
-        ORDER BY e.stream_version
+                     AND e.stream_version = 1
         """,
         projects,
         ids,
@@ -73,10 +73,9 @@ async def read_redemptions(connection: Connection, keys: set[Key]) -> dict[Key, 
         key = (row["project_id"], row["id"])
         if row["type"] == RedemptionSucceeded.TYPE:
             found[key] = Redemption(RedemptionSucceeded.from_json(row["data"]), row["hash"])
-        elif row["type"] == RedemptionFailed.TYPE:
-            found[key] = Redemption(None, is_failed=True)
         else:
-            found[key] = found[key]._replace(is_rolled_back=True)
+            assert row["type"] == RedemptionFailed.TYPE, "a redemption begins so or so"
+            found[key] = Redemption(None, is_failed=True)
     children = await connection.fetch(
         """
         SELECT c.project_id, c.child_id, c.parent_id
@@ -89,6 +88,22 @@ async def read_redemptions(connection: Connection, keys: set[Key]) -> dict[Key, 
     for row in children:
         found[row["project_id"], row["child_id"]] = Redemption(None, parent_id=row["parent_id"])
     return found
+
+
+async def read_rolled_back(connection: Connection, keys: set[Key]) -> list[Key]:
+    """Return those redemptions whose stream goes on after its first event: they were given back."""
+    if not keys:
+        return []
+    rows = await connection.fetch(
+        """
+        SELECT k.project_id, k.id
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, id)
+        JOIN events e ON e.project_id = k.project_id AND e.stream_id = 'redemption-' || k.id
+                     AND e.stream_version = 2
+        """,
+        *_columns(keys),
+    )
+    return [(row["project_id"], row["id"]) for row in rows]
 
 
 async def lock_holds(connection: Connection, keys: set[Key]) -> dict[Key, Hold]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 from contracts.ledger import Posted, Posting
 
-LIMIT_OF_UNITS = {"use", "credit", "point", "discount", "order_amount"}
+UNITS = {"use", "credit", "point", "discount", "order_amount"}
+NEVER_SEEN = -1
+"""The version of a limit that nobody has named yet; definitions count from zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class Account:
     name: str
     unit: str
     limit: int | None = None
-    limit_version: int = 0
+    limit_version: int = NEVER_SEEN
     adjusted: int = 0
     used: int = 0
     held: int = 0
@@ -29,10 +31,20 @@ class Account:
         return self.limit + self.adjusted - self.used - self.held
 
     def with_limit(self, limit: int | None, version: int) -> "Account":
-        """Take over a newer definition's limit."""
-        if version <= self.limit_version:
+        """Take over a newer definition's limit.
+
+        One definition may hold several limits of an account, for different customers: the row
+        keeps the widest, and each decision is judged by its own.
+        """
+        if version < self.limit_version:
             return self
+        if version == self.limit_version:
+            limit = None if None in {limit, self.limit} else max(limit or 0, self.limit or 0)
         return replace(self, limit=limit, limit_version=version)
+
+    def left_under(self, limit: int | None) -> int | None:
+        """What may still be taken if ``limit`` is what counts; None is unlimited."""
+        return replace(self, limit=limit).available
 
 
 class Stale(Exception):
@@ -103,12 +115,12 @@ class Book:
 
     def _fitting(self, posting: Posting) -> Account:
         assert posting.amount > 0, f"{posting.account}: a posting moves something"
-        assert posting.unit in LIMIT_OF_UNITS, f"{posting.account}: unknown unit"
+        assert posting.unit in UNITS, f"{posting.account}: unknown unit"
         account = self.get(posting.account, posting.unit)
         is_older = posting.limit_version < account.limit_version
         if is_older and posting.limit != account.limit:
             raise Stale(posting.account)
-        account = account.with_limit(posting.limit, posting.limit_version)
-        if account.available is not None and posting.amount > account.available:
+        left = account.left_under(posting.limit)
+        if left is not None and posting.amount > left:
             raise TooLittle(posting, account)
-        return account
+        return account.with_limit(posting.limit, posting.limit_version)

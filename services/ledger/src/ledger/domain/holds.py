@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-from contracts.errors import DomainError, ErrorBody, NotFound, Unavailable
+from contracts.errors import DomainError, ErrorBody, InvalidPayload, NotFound, Unavailable
 from contracts.ledger import HoldPlaced, HoldReleased, PlaceHold, Posting, ReleaseHold
 from ledger.domain.accounts import Account, Book, Stale, TooLittle
+from ledger.limits import POSTINGS_MAX
 
 Reason = Literal["released", "expired", "redeemed", "replaced"]
 
@@ -26,6 +27,8 @@ def decide_place_hold(
     command: PlaceHold, held: Sequence[Posting], accounts: Mapping[str, Account], now: datetime
 ) -> tuple[HoldPlaced, Mapping[str, Account]]:
     """Hold the amounts instead of what the session held before; raises ``HoldRefused``."""
+    if len(command.postings) > POSTINGS_MAX:
+        raise InvalidPayload("redeemables: limited by too many rules", prop="redeemables")
     book = Book(accounts)
     book.release(held)
     for posting in command.postings:

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from contracts.errors import ErrorBody, JsonObject
+from contracts.errors import ErrorBody, InvalidPayload, JsonObject
 from contracts.ledger import (
     Plan,
     PlannedRedemption,
+    Posted,
     Posting,
     RedeemedItem,
     RedemptionFailed,
     RedemptionSucceeded,
 )
 from ledger.domain.accounts import Account, Book, Stale, TooLittle
+from ledger.limits import POSTINGS_MAX, REDEEMABLES_MAX
 
 
 class Redeemed(NamedTuple):
@@ -41,7 +43,7 @@ def decide_redeem(
     """Apply the plan to the accounts; ``held`` is what the plan's own session holds."""
     if plan.refusal is not None:
         return Refused(_failed(plan, plan.refusal, plan.refused, now))
-    assert plan.redemptions, "a plan that is not refused redeems something"
+    _check_size(plan)
     book = Book(accounts)
     book.release(held)
     items = []
@@ -75,12 +77,20 @@ def decide_redeem(
     return Redeemed(event, book.changed)
 
 
+def _check_size(plan: Plan) -> None:
+    assert plan.redemptions, "a plan that is not refused redeems something"
+    if len(plan.redemptions) > REDEEMABLES_MAX:
+        raise InvalidPayload(f"redeemables: at most {REDEEMABLES_MAX}", prop="redeemables")
+    if sum(len(planned.postings) for planned in plan.redemptions) > POSTINGS_MAX:
+        raise InvalidPayload("redeemables: limited by too many rules", prop="redeemables")
+
+
 def root_id(event: RedemptionSucceeded) -> str:
     """Return the id that the redemption's stream is named by: the parent's, or the only one's."""
     return event.parent_id or event.items[0].redemption_id
 
 
-def _item(planned: PlannedRedemption, posted: list) -> RedeemedItem:  # type: ignore[type-arg]
+def _item(planned: PlannedRedemption, posted: list[Posted]) -> RedeemedItem:
     return RedeemedItem(
         redemption_id=planned.redemption_id,
         redeemable=planned.redeemable,
@@ -129,7 +139,9 @@ def _available(
     found = {}
     for planned in plan.redemptions:
         for posting in planned.postings:
-            available = book.get(posting.account, posting.unit).available
+            account = book.get(posting.account, posting.unit)
+            is_newest = posting.limit_version >= account.limit_version
+            available = account.left_under(posting.limit) if is_newest else account.available
             if available is not None:
                 found[posting.account] = max(available, 0)
     return found

@@ -135,6 +135,8 @@ def _give_back(
     now: datetime,
 ) -> RolledBack:
     book = Book(accounts)
+    needed = len(event.items) + (event.parent_id is not None)
+    assert len(command.rollback_ids) >= needed, "every redemption's rollback needs an id"
     ids = iter(command.rollback_ids)
     parent_rollback_id = next(ids) if event.parent_id is not None else None
     items = [
