@@ -307,6 +307,17 @@ async def test_a_nul_is_refused_wherever_it_stands(engine: Harness) -> None:
     assert (await _validate(engine, SHOP, harmless))["valid"] is False
 
 
+async def test_an_answer_that_no_message_could_carry_is_refused(engine: Harness) -> None:
+    items = [{"price": 1, "metadata": {"note": "x" * 1000}} for _ in range(500)]
+    codes = [{"object": "voucher", "id": f"A{number}"} for number in range(30)]
+    stack = StackRequest(redeemables=codes, order={"items": items})
+    request = ValidateStack(validation_id="valid_1", stack=stack, now=NOW)
+    reply = await engine.request(SHOP, request)
+    assert reply is not None
+    assert reply.error is not None
+    assert (reply.status, reply.error.key) == (400, "invalid_payload")
+
+
 async def test_thousands_of_codes_arrive_in_one_event(engine: Harness) -> None:
     await engine.event(SHOP, _campaign(), source="campaigns")
     codes = [f"CODE-{number}" for number in range(5000)]

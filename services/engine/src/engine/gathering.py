@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from contracts import ids
+from contracts import ids, payload
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
 from contracts.errors import DomainError, InvalidPayload, JsonObject, Unavailable
 from contracts.messages import Envelope
@@ -98,17 +98,27 @@ async def gather(
 
 def _name(one: _Wanted) -> None:
     try:
-        _refuse_nul(one.stack)
+        _refuse_unreadable(one.stack)
         one.who = named(one.project_id, one.stack.customer)
     except DomainError as error:
         one.problem = error
     one.order_id = order_id_of(one.project_id, one.stack.order)
 
 
+def _refuse_unreadable(stack: StackRequest) -> None:
+    """Refuse what could not be kept, or whose answer no message could carry."""
+    text = stack.model_dump_json()
+    if "\\u0000" in text:
+        _refuse_nul(stack)
+    items = (stack.order or {}).get("items")
+    lines = len(items) if isinstance(items, list) else 0
+    size = (len(text) + lines * limits.LINE_BYTES) * (len(stack.redeemables) + 2)
+    if size > limits.ANSWER_BYTES_MAX:
+        raise payload.refuse("redeemables", "must be fewer with an order of this size")
+
+
 def _refuse_nul(stack: StackRequest) -> None:
     """Postgres can neither look up nor keep a NUL, wherever in the request it stands."""
-    if "\\u0000" not in stack.model_dump_json():
-        return
     todo: list[Any] = [stack.model_dump()]
     while todo:
         value = todo.pop()

@@ -9,8 +9,6 @@ AMOUNT_MAX = 2**53 - 1
 PRICE_MAX = 10**12
 QUANTITY_MAX = 10**6
 
-METADATA_KEYS_MAX = 250
-
 RULES_MAX = 100
 """Rules of one validation rule, nested ones included."""
 
@@ -21,11 +19,14 @@ LOGIC_DEPTH_MAX = 20
 
 CONDITION_VALUES_MAX = 1_000
 
-TIMEFRAME_STEPS_S_MIN = 60
-"""A validity timeframe repeats at most every minute."""
-
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
 
 ID_LENGTH_MAX = 1_000
 """Characters of a code, an id or a source id in a request."""
+
+ANSWER_BYTES_MAX = 6 * 1024 * 1024
+"""About how large an answer or a plan may become: the order is in it once per redeemable."""
+
+LINE_BYTES = 300
+"""About what pricing adds to a line."""

@@ -230,10 +230,10 @@ def _resolve(
     _overlay(f"{path}.sku", sku, sent_sku, sku_id)
     if product_id:
         shown["product_id"] = product_id
-        shown["product"] = _shown(product, ("id", "source_id", "name", "price", "metadata"))
+        shown["product"] = _shown(product, ("id", "source_id", "name", "price"))
     if sku_id:
         shown["sku_id"] = sku_id
-        shown["sku"] = _shown(sku, ("id", "source_id", "sku", "price", "metadata"))
+        shown["sku"] = _shown(sku, ("id", "source_id", "sku", "price"))
     return product, sku
 
 
@@ -245,14 +245,12 @@ def _overlay(path: str, known: JsonObject, sent: JsonObject, object_id: str | No
     price = _price(f"{path}.price", sent.get("price"))
     if price is not None:
         known["price"] = price
-    metadata = payload.metadata(f"{path}.metadata", sent.get("metadata"))
-    known["metadata"] = {**(known.get("metadata") or {}), **metadata}
     if object_id is not None:
         known["id"] = object_id
 
 
 def _shown(known: JsonObject, names: tuple[str, ...]) -> JsonObject:
-    return {name: known[name] for name in names if known.get(name) not in (None, {})}
+    return {name: known[name] for name in names if known.get(name) is not None}
 
 
 def item_references(project_id: str, sent: JsonObject) -> tuple[str | None, str | None]:
