@@ -1,0 +1,149 @@
+"""The replica's folds: the rows do not depend on how the partitions interleave."""
+
+import itertools
+from datetime import UTC, datetime
+
+from contracts import campaigns, catalog, customers, gateway, ids, ledger
+from contracts.messages import Envelope, Event
+from engine.projections import PROJECTION
+from runtime.read_model import fold_in_memory
+
+NOW = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
+SHOP = "proj_shop"
+VOUCHER = ids.voucher_id(SHOP, "A")
+ACCOUNT = f"credits/{VOUCHER}"
+
+
+def _meta(position: int, project: str = SHOP) -> Envelope:
+    return Envelope(
+        id=f"e{position}",
+        type="",
+        source="x",
+        time=NOW,
+        project_id=project,
+        stream="s",
+        stream_version=position,
+        position=position,
+    )
+
+
+def _redeemed(used: int, total: int) -> ledger.RedemptionSucceeded:
+    posted = ledger.Posted(
+        account=ACCOUNT, contra="order/ord_1", unit="credit", amount=100, used=used, available=0
+    )
+    return ledger.RedemptionSucceeded(
+        items=[
+            ledger.RedeemedItem(
+                redemption_id="r_1",
+                redeemable={"object": "voucher", "id": "A"},
+                related_object_type="voucher",
+                related_object_id=VOUCHER,
+                posted=[posted.model_copy(update={"used": used - 50}), posted],
+            )
+        ],
+        order={"id": "ord_1", "total_amount": total},
+        redeemed_at=NOW,
+    )
+
+
+def _adjusted(used: int, available: int) -> ledger.BalanceAdjusted:
+    return ledger.BalanceAdjusted(
+        transaction_id="vtx_1",
+        voucher={"id": VOUCHER},
+        account=ACCOUNT,
+        unit="credit",
+        amount=1,
+        limit=1000,
+        limit_version=1,
+        used=used,
+        available=available,
+        adjusted_at=NOW,
+    )
+
+
+def _rolled_back() -> ledger.RedemptionRolledBack:
+    return ledger.RedemptionRolledBack(
+        redemption_id="r_1",
+        items=[
+            ledger.RolledBackItem(
+                rollback_id="rr_1",
+                redemption_id="r_1",
+                related_object_type="voucher",
+                related_object_id=VOUCHER,
+                posted=[
+                    ledger.Posted(
+                        account=ACCOUNT, contra="order/ord_1", unit="credit", amount=-100, used=200
+                    )
+                ],
+            )
+        ],
+        order={"id": "ord_1", "status": "CANCELED", "total_amount": 900},
+        rolled_back_at=NOW,
+    )
+
+
+def _generated() -> campaigns.VouchersGenerated:
+    return campaigns.VouchersGenerated(
+        campaign_id="camp_1",
+        action_id="aa_1",
+        codes=["A"],
+        done=1,
+        total=1,
+        generated_at=NOW,
+    )
+
+
+def _changed() -> campaigns.VoucherDisabled:
+    voucher = campaigns.Voucher(
+        id=VOUCHER, code="A", campaign_id="camp_1", active=False, created_at=NOW, version=2
+    )
+    return campaigns.VoucherDisabled(voucher=voucher)
+
+
+def _order() -> customers.OrderUpdated:
+    order = customers.Order(id="ord_1", amount=1000, created_at=NOW)
+    return customers.OrderUpdated(order=order, previous_status="CREATED")
+
+
+def test_rows_do_not_depend_on_how_partitions_interleave() -> None:
+    events: list[tuple[Event, Envelope]] = [
+        (_redeemed(100, 900), _meta(1)),
+        (_adjusted(100, 1100), _meta(2)),
+        (_redeemed(300, 700), _meta(3)),
+        (_rolled_back(), _meta(4)),
+        (_generated(), _meta(5)),
+        (_changed(), _meta(6)),
+        (_order(), _meta(7)),
+    ]
+    expected = fold_in_memory(PROJECTION, events)
+    for order in itertools.permutations(events):
+        assert fold_in_memory(PROJECTION, order) == expected
+    account = expected["accounts"][SHOP, ACCOUNT]
+    assert (account["used"], account["adjusted"]) == (200, 200)
+    voucher = expected["vouchers"][SHOP, VOUCHER]
+    assert (voucher["active"], voucher["version"]) == (False, 2)
+    stored = expected["orders"][SHOP, "ord_1"]
+    assert stored["redeemed"]["status"] == "CANCELED"
+    assert stored["sent"]["amount"] == 1000
+
+
+def test_every_row_belongs_to_its_project() -> None:
+    events: list[tuple[Event, Envelope]] = [
+        (_redeemed(100, 900), _meta(1)),
+        (_redeemed(700, 900), _meta(2, "proj_other")),
+        (_order(), _meta(3)),
+        (_order(), _meta(4, "proj_other")),
+    ]
+    rows = fold_in_memory(PROJECTION, events)
+    assert rows["accounts"][SHOP, ACCOUNT]["used"] == 100
+    assert rows["accounts"]["proj_other", ACCOUNT]["used"] == 700
+    assert set(rows["orders"]) == {(SHOP, "ord_1"), ("proj_other", "ord_1")}
+
+
+def test_every_event_of_the_topics_is_folded_or_left_out() -> None:
+    known = set(PROJECTION.folds) | PROJECTION.ignored_types
+    for module in (campaigns, catalog, customers, gateway, ledger):
+        for value in vars(module).values():
+            is_event = isinstance(value, type) and issubclass(value, Event) and value.TYPE
+            if is_event and value is not catalog.IntakeRejected:
+                assert value.TYPE in known, f"{value.TYPE} would stop the replica"
