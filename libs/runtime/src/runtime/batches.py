@@ -56,6 +56,7 @@ def subscribe(
         batch_timeout_ms=settings.batch_timeout_ms,
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
+        group_instance_id=_instance(settings, group),
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=limits.RECORD_BYTES_MAX,
         parser=_parse,
@@ -81,6 +82,17 @@ def subscribe(
 
     subscriber(handle)
     return subscriber
+
+
+def _instance(settings: Settings, group: str) -> str | None:
+    """Return the process's name in the group, where its number was given.
+
+    A process that was killed and comes back under its name has its partitions at once; without one
+    the group first waits until the dead member's session has timed out.
+    """
+    if "tessera_instance" not in settings.model_fields_set:
+        return None
+    return f"{settings.topic_prefix}{group}-{settings.tessera_instance}"
 
 
 async def _parse(raws: Any) -> KafkaMessage:
