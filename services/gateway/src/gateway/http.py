@@ -363,7 +363,7 @@ async def _receive(headers: dict[str, str], receive: Any) -> bytes:
     )
     if length.isdigit() and int(length) > limits.BODY_BYTES_MAX:
         raise too_large
-    raw = b""
+    raw: bytes = b""
     while True:
         part = await receive()
         raw += part.get("body", b"")

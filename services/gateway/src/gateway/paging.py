@@ -51,6 +51,7 @@ def read_page(
     conditions = Conditions(call.project_id)
     given: dict[str, str] = {}
     limit, number, order = 10, 1, default
+    filters: dict[tuple[str, str], list[str]] = {}
     for name, value in call.query:
         if "\x00" in value:
             raise InvalidQueryParams(f"{name}: must not contain the character NUL")
@@ -63,11 +64,13 @@ def read_page(
         elif DATE.fullmatch(name):
             _add_date(conditions, name, value)
         elif name.startswith("filters["):
-            _add_filter(conditions, name, value, columns or {})
+            _collect_filter(conditions, filters, name, value)
         elif name in parameters:
             given[name] = value
         elif name not in {"filters", "expand"}:
             raise InvalidQueryParams(f"{name}: is not a parameter of this operation")
+    for (field, operator), values in filters.items():
+        _add_filter(conditions, field, operator, values, columns or {})
     return Page(conditions, _order(order, orders), limit, (number - 1) * limit, given)
 
 
@@ -112,8 +115,8 @@ def _add_date(conditions: Conditions, name: str, value: str) -> None:
     conditions.add(f"t.{column} {operator} {{}}", read_instant(name, value))
 
 
-def _add_filter(
-    conditions: Conditions, name: str, value: str, columns: Mapping[str, Column]
+def _collect_filter(
+    conditions: Conditions, filters: dict[tuple[str, str], list[str]], name: str, value: str
 ) -> None:
     if name == "filters[junction]":
         if value.lower() not in {"and", "or"}:
@@ -123,18 +126,31 @@ def _add_filter(
     match = FILTER.fullmatch(name)
     if match is None:
         raise InvalidQueryParams(f"{name}: is not a filter")
-    if len(conditions.filters) >= limits.FILTER_CONDITIONS_MAX:
-        raise InvalidQueryParams(f"filters: at most {limits.FILTER_CONDITIONS_MAX} conditions")
-    column = _column(match["field"], columns, conditions)
-    piece = OPERATORS.get(match["operator"])
-    if piece is None:
+    if match["operator"] not in OPERATORS:
         raise InvalidQueryParams(f"{name}: the operator {match['operator']} is not supported")
+    filters.setdefault((match["field"], match["operator"]), []).append(value)
+    if sum(map(len, filters.values())) > limits.FILTER_CONDITIONS_MAX:
+        raise InvalidQueryParams(f"filters: at most {limits.FILTER_CONDITIONS_MAX} conditions")
+
+
+def _add_filter(
+    conditions: Conditions,
+    field: str,
+    operator: str,
+    values: Sequence[str],
+    columns: Mapping[str, Column],
+) -> None:
+    column = _column(field, columns, conditions)
+    piece = OPERATORS[operator].replace("COLUMN", column.sql)
     if "{}" not in piece:
-        conditions.add_filter(piece.replace("COLUMN", column.sql))
+        conditions.add_filter(piece)
         return
-    conditions.add_filter(
-        piece.replace("COLUMN", column.sql), _value(name, value, column.kind, piece)
-    )
+    read = [_value(f"filters[{field}]", value, column.kind, piece) for value in values]
+    if operator in ANY_OF:
+        conditions.add_filter(piece, read)
+        return
+    for value in read:
+        conditions.add_filter(piece, value)
 
 
 def _column(field: str, columns: Mapping[str, Column], conditions: Conditions) -> Column:
@@ -160,11 +176,12 @@ def _value(name: str, value: str, kind: str, piece: str) -> Any:
     return value
 
 
+ANY_OF = {"$is", "$in", "$is_not", "$not_in"}
 OPERATORS = {
-    "$is": "COLUMN = {}",
-    "$in": "COLUMN = {}",
-    "$is_not": "COLUMN IS DISTINCT FROM {}",
-    "$not_in": "COLUMN IS DISTINCT FROM {}",
+    "$is": "COLUMN = ANY({})",
+    "$in": "COLUMN = ANY({})",
+    "$is_not": "(COLUMN IS NULL OR COLUMN <> ALL({}))",
+    "$not_in": "(COLUMN IS NULL OR COLUMN <> ALL({}))",
     "$has_value": "COLUMN IS NOT NULL",
     "$is_unknown": "COLUMN IS NULL",
     "$contains": "COLUMN LIKE '%' || {} || '%'",

@@ -330,7 +330,7 @@ async def page(
     """
     where = conditions.sql
     source = TABLES[table]
-    count = " ".join(["SELECT count(*) FROM", source, "WHERE", where])
+    count = " ".join(["SELECT count(*) FROM", source, "WHERE", where])  # noqa: FLY002
     total: int = await connection.fetchval(count, *conditions.values)
     bounds = (conditions.bind(limit), conditions.bind(offset))
     rows = await connection.fetch(

@@ -21,7 +21,7 @@ CREATE TABLE campaigns (
 CREATE INDEX campaigns_name ON campaigns (project_id, name);
 CREATE INDEX campaigns_created ON campaigns (project_id, created_at, id);
 
--- definition: NULL while the voucher inherits its campaign's template.
+-- definition and its version: NULL while the voucher inherits its campaign's template.
 CREATE TABLE vouchers (
     project_id  text NOT NULL,
     id          text NOT NULL,
@@ -32,6 +32,7 @@ CREATE TABLE vouchers (
     created_at  timestamptz,
     updated_at  timestamptz,
     definition  jsonb,
+    version     bigint,
     PRIMARY KEY (project_id, id)
 );
 CREATE UNIQUE INDEX vouchers_code ON vouchers (project_id, code);

@@ -24,7 +24,7 @@ from contracts.campaigns import (
     VouchersGenerationStarted,
     VoucherUpdated,
 )
-from contracts.messages import Envelope
+from contracts.messages import Envelope, Event
 from gateway.read_models.documents import PROJECT_AND_ID, document
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -54,6 +54,7 @@ VOUCHERS = Table(
         "created_at": "timestamptz",
         "updated_at": "timestamptz",
         "definition": "jsonb",
+        "version": "bigint",
     },
 )
 RULES = Table(
@@ -110,6 +111,7 @@ def apply_voucher(rows: Rows, event: Any, envelope: Envelope) -> None:
         "created_at": state.created_at,
         "updated_at": state.updated_at,
         "definition": definition.model_dump(mode="json", exclude_none=True) if definition else None,
+        "version": state.version if definition else None,
     }
     rows.put(VOUCHERS, key, row)
 
@@ -159,6 +161,7 @@ def apply_generated(rows: Rows, event: VouchersGenerated, envelope: Envelope) ->
         "active": True,
         "created_at": event.generated_at,
         "definition": definition.model_dump(mode="json", exclude_none=True) if definition else None,
+        "version": 1 if definition else None,
     }
     for code in event.codes:
         voucher_id = ids.voucher_id(project_id, code)
@@ -205,7 +208,7 @@ def _assignment_columns(state: Assignment) -> Row:
 CAMPAIGN = document(CAMPAIGNS, lambda event: event.campaign, campaign_columns)
 VOUCHER = Fold(keys_voucher, apply_voucher)
 ENDED = Fold(keys_ended, apply_ended)
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     CampaignCreated: CAMPAIGN,
     CampaignUpdated: CAMPAIGN,
     CampaignEnabled: CAMPAIGN,

@@ -1,8 +1,9 @@
 """Products and SKUs."""
 
 from contracts.catalog import Product, ProductCreated, ProductUpdated, Sku, SkuCreated, SkuUpdated
+from contracts.messages import Event
 from gateway.read_models.documents import PROJECT_AND_ID, document
-from runtime.read_model import Row, Table
+from runtime.read_model import Fold, Row, Table
 
 PRODUCTS = Table(
     "products",
@@ -42,4 +43,9 @@ def sku_columns(state: Sku) -> Row:
 
 PRODUCT = document(PRODUCTS, lambda event: event.product, product_columns)
 SKU = document(SKUS, lambda event: event.sku, sku_columns)
-FOLDS = {ProductCreated: PRODUCT, ProductUpdated: PRODUCT, SkuCreated: SKU, SkuUpdated: SKU}
+FOLDS: dict[type[Event], Fold] = {
+    ProductCreated: PRODUCT,
+    ProductUpdated: PRODUCT,
+    SkuCreated: SKU,
+    SkuUpdated: SKU,
+}

@@ -20,7 +20,7 @@ from contracts.customers import (
     Segment,
     SegmentCreated,
 )
-from contracts.messages import Envelope
+from contracts.messages import Envelope, Event
 from gateway.read_models.documents import PROJECT_AND_ID, document
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -102,7 +102,7 @@ def apply_left(rows: Rows, event: CustomerLeftSegment, envelope: Envelope) -> No
 
 CUSTOMER = document(CUSTOMERS, lambda event: event.customer, customer_columns)
 ORDER = Fold(keys_order, apply_order)
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     CustomerCreated: CUSTOMER,
     CustomerUpdated: CUSTOMER,
     SegmentCreated: document(SEGMENTS, lambda event: event.segment, segment_columns),
@@ -111,5 +111,5 @@ FOLDS = {
     OrderCreated: ORDER,
     OrderUpdated: ORDER,
 }
-IGNORED = [CustomEventRecorded]
+IGNORED: list[type[Event]] = [CustomEventRecorded]
 """The API has no list of custom events."""

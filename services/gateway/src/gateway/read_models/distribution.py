@@ -13,7 +13,7 @@ from contracts.distribution import (
     PublicationFailed,
     PublicationSucceeded,
 )
-from contracts.messages import Envelope
+from contracts.messages import Envelope, Event
 from gateway.read_models.documents import PROJECT_AND_ID, document
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -94,10 +94,10 @@ def distribution_columns(state: Distribution) -> Row:
 
 PUBLICATION = Fold(keys_publication, apply_publication)
 DISTRIBUTION = document(DISTRIBUTIONS, lambda event: event.distribution, distribution_columns)
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     PublicationSucceeded: PUBLICATION,
     PublicationFailed: PUBLICATION,
     DistributionCreated: DISTRIBUTION,
     DistributionUpdated: DISTRIBUTION,
 }
-IGNORED = [CodeRequested, MessageQueued, MessageSent, MessageFailed]
+IGNORED: list[type[Event]] = [CodeRequested, MessageQueued, MessageSent, MessageFailed]

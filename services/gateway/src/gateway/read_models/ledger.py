@@ -400,12 +400,12 @@ def _json(event: Event) -> JsonObject:
     return event.model_dump(mode="json", exclude_none=True)
 
 
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     RedemptionSucceeded: Fold(keys_succeeded, apply_succeeded),
     RedemptionRolledBack: Fold(keys_rolled_back, apply_rolled_back),
     RedemptionFailed: Fold(keys_failed, apply_failed),
     RollbackFailed: Fold(keys_rollback_failed, apply_rollback_failed),
     BalanceAdjusted: Fold(keys_adjusted, apply_adjusted),
 }
-IGNORED = [HoldPlaced, HoldReleased]
+IGNORED: list[type[Event]] = [HoldPlaced, HoldReleased]
 """Availability under holds is shown by the engine."""

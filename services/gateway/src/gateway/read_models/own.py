@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from contracts.gateway import ApiKeyIssued, ApiKeyRevoked, ProjectCreated, ProjectUpdated
-from contracts.messages import Envelope
+from contracts.messages import Envelope, Event
 from runtime.read_model import Fold, RowKey, Rows, Table
 
 PROJECTS = Table("projects", {"project_id": "text"}, {"created_at": "timestamptz", "doc": "jsonb"})
@@ -21,9 +21,9 @@ def apply_project(rows: Rows, event: ProjectCreated | ProjectUpdated, envelope: 
     rows.put(PROJECTS, (event.project.id,), {"created_at": event.project.created_at, "doc": doc})
 
 
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     ProjectCreated: Fold(keys_project, apply_project),
     ProjectUpdated: Fold(keys_project, apply_project),
 }
-IGNORED = [ApiKeyIssued, ApiKeyRevoked]
+IGNORED: list[type[Event]] = [ApiKeyIssued, ApiKeyRevoked]
 """Keys are in a table of their own, which only holds their hashes."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from contracts.messages import Envelope
+from contracts.messages import Envelope, Event
 from contracts.webhooks import (
     DeliveryAttempted,
     Endpoint,
@@ -65,11 +65,11 @@ def apply_attempted(rows: Rows, event: DeliveryAttempted, envelope: Envelope) ->
 
 
 ENDPOINT = document(ENDPOINTS, lambda event: event.endpoint, endpoint_columns)
-FOLDS = {
+FOLDS: dict[type[Event], Fold] = {
     EndpointCreated: ENDPOINT,
     EndpointUpdated: ENDPOINT,
     EndpointDisabled: ENDPOINT,
     EndpointDeleted: Fold(keys_deleted, apply_deleted),
     DeliveryAttempted: Fold(keys_attempted, apply_attempted),
 }
-IGNORED: list[Any] = []
+IGNORED: list[type[Event]] = []

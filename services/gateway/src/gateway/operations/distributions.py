@@ -1,0 +1,50 @@
+"""``/v1/distributions``: Tessera's own. When something happens, publish a code and send a message."""
+
+from contracts import public
+from contracts.distribution import CreateDistribution, UpdateDistribution
+from contracts.errors import JsonObject
+from gateway import queries
+from gateway.http import Call, not_found, operation
+from gateway.paging import Column, read_page
+
+FIELDS = ("name", "trigger", "campaign_id", "join_once", "message", "active")
+
+
+@operation("POST", "/v1/distributions", fields=FIELDS)
+async def create_distribution(call: Call) -> JsonObject:
+    """Create an automatic distribution."""
+    distribution_id = call.new_id("distr")
+    command = CreateDistribution(distribution_id=distribution_id, definition=call.body)
+    reply = await call.command("distribution", distribution_id, command)
+    return public.distribution(reply["distribution"])
+
+
+@operation("PUT", "/v1/distributions/{distributionId}", fields=FIELDS)
+async def update_distribution(call: Call) -> JsonObject:
+    """Change the fields of a distribution that are sent."""
+    distribution_id = call.params["distributionId"]
+    command = UpdateDistribution(distribution_id=distribution_id, changes=call.body)
+    reply = await call.command("distribution", distribution_id, command)
+    return public.distribution(reply["distribution"])
+
+
+@operation("GET", "/v1/distributions")
+async def list_distributions(call: Call) -> JsonObject:
+    """List distributions."""
+    page = read_page(call, orders=("created_at", "name"), columns={"name": Column("t.name")})
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        rows, total = await queries.page(connection, "distributions", *page.arguments)
+    return public.listing("data", [public.distribution(row["doc"]) for row in rows], total)
+
+
+@operation("GET", "/v1/distributions/{distributionId}")
+async def get_distribution(call: Call) -> JsonObject:
+    """Get a distribution."""
+    name = call.params["distributionId"]
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        doc = await queries.document(connection, "distributions", call.project_id, name)
+    if doc is None:
+        raise not_found("distribution", name)
+    return public.distribution(doc)

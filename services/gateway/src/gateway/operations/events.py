@@ -1,0 +1,39 @@
+"""``POST /v1/events``."""
+
+from contracts import ids, public
+from contracts.customers import RecordCustomEvent
+from contracts.errors import InvalidPayload, JsonObject
+from gateway.http import Call, operation
+
+
+@operation("POST", "/v1/events", fields=("event", "customer", "metadata", "referral", "loyalty"))
+async def track_custom_event(call: Call) -> JsonObject:
+    """Record that a customer did something."""
+    call.require("event", "customer")
+    name, customer = call.body["event"], call.body["customer"]
+    if not isinstance(name, str):
+        raise InvalidPayload("event: must be text", prop="event")
+    for field in ("customer", "metadata", "referral", "loyalty"):
+        if not isinstance(call.body.get(field) or {}, dict):
+            raise InvalidPayload(f"{field}: must be an object", prop=field)
+    command = RecordCustomEvent(
+        event_id=call.new_id("evt"),
+        event=name,
+        customer=customer,
+        metadata=call.body.get("metadata") or {},
+        referral=call.body.get("referral"),
+        loyalty=call.body.get("loyalty"),
+    )
+    source_id = customer.get("source_id")
+    derived = ids.customer_id(call.project_id, source_id) if isinstance(source_id, str) else ""
+    key = customer.get("id") or derived or command.event_id
+    reply = await call.command("customers", str(key), command, remember=[f"customer/{key}"])
+    told = reply.get("customer") or reply["event"]["customer"]
+    return {
+        "object": "event",
+        "type": name,
+        "customer": public.customer_reference(told),
+        "referral": call.body.get("referral"),
+        "loyalty": call.body.get("loyalty"),
+        "metadata": call.body.get("metadata") or {},
+    }

@@ -1,0 +1,134 @@
+"""``/v1/products`` and ``/v1/skus``."""
+
+from typing import Any
+
+from contracts import ids, public
+from contracts.catalog import UpsertProduct, UpsertSku
+from contracts.errors import InvalidPayload, JsonObject
+from gateway import limits, queries
+from gateway.http import Call, not_found, operation
+from gateway.paging import Column, read_page
+
+PRODUCT_FIELDS = ("source_id", "name", "price", "attributes", "metadata", "image_url")
+SKU_FIELDS = ("source_id", "sku", "price", "currency", "attributes", "metadata", "image_url")
+
+
+@operation("POST", "/v1/products", fields=PRODUCT_FIELDS)
+async def create_product(call: Call) -> JsonObject:
+    """Create a product, or change the one with this source_id."""
+    source_id = _source_id(call)
+    product_id = ids.product_id(call.project_id, source_id) if source_id else call.new_id("prod")
+    command = UpsertProduct(product_id=product_id, changes=call.body)
+    reply = await call.command("catalog", product_id, command)
+    return public.product(reply["product"])
+
+
+@operation("PUT", "/v1/products/{productId}", fields=PRODUCT_FIELDS)
+async def update_product(call: Call) -> JsonObject:
+    """Change the fields of a product that are sent."""
+    product_id = (await _document(call, "products", "productId", "product"))["id"]
+    command = UpsertProduct(product_id=product_id, changes=call.body, must_exist=True)
+    reply = await call.command("catalog", product_id, command)
+    return public.product(reply["product"])
+
+
+@operation("GET", "/v1/products")
+async def list_products(call: Call) -> JsonObject:
+    """List products."""
+    page = read_page(
+        call,
+        orders=("created_at", "updated_at", "name", "source_id"),
+        columns={
+            "name": Column("t.name"),
+            "source_id": Column("t.source_id"),
+            "created_at": Column("t.created_at", "timestamptz"),
+            "metadata": Column("t.doc -> 'metadata'"),
+        },
+    )
+    await call.fresh("*")
+    async with call.gateway.connection() as connection:
+        rows, total = await queries.page(connection, "products", *page.arguments)
+    return public.listing("products", [public.product(row["doc"]) for row in rows], total)
+
+
+@operation("GET", "/v1/products/{productId}")
+async def get_product(call: Call) -> JsonObject:
+    """Get a product with its SKUs."""
+    doc = await _document(call, "products", "productId", "product")
+    skus, _ = await _skus(call, doc["id"], limits.PAGE_SIZE_MAX, 0)
+    return public.product(doc, skus)
+
+
+@operation("POST", "/v1/products/{productId}/skus", fields=SKU_FIELDS)
+async def create_sku(call: Call) -> JsonObject:
+    """Create a SKU of a product, or change the one with this source_id."""
+    product = await _document(call, "products", "productId", "product")
+    source_id = _source_id(call)
+    sku_id = ids.sku_id(call.project_id, source_id) if source_id else call.new_id("sku")
+    command = UpsertSku(sku_id=sku_id, product_id=product["id"], changes=call.body)
+    reply = await call.command("catalog", product["id"], command)
+    return public.sku(reply["sku"])
+
+
+@operation("PUT", "/v1/products/{productId}/skus/{skuId}", fields=SKU_FIELDS)
+async def update_sku(call: Call) -> JsonObject:
+    """Change the fields of a SKU that are sent."""
+    product = await _document(call, "products", "productId", "product")
+    sku = await _document(call, "skus", "skuId", "sku")
+    if sku["product_id"] != product["id"]:
+        raise not_found("sku", call.params["skuId"])
+    command = UpsertSku(
+        sku_id=sku["id"], product_id=product["id"], changes=call.body, must_exist=True
+    )
+    reply = await call.command("catalog", product["id"], command)
+    return public.sku(reply["sku"])
+
+
+@operation("GET", "/v1/products/{productId}/skus")
+async def list_skus(call: Call) -> JsonObject:
+    """List a product's SKUs."""
+    page = read_page(call, columns={})
+    product = await _document(call, "products", "productId", "product")
+    skus, total = await _skus(call, product["id"], page.limit, page.offset)
+    return public.listing("skus", skus, total)
+
+
+@operation("GET", "/v1/products/{productId}/skus/{skuId}")
+async def get_sku_of_product(call: Call) -> JsonObject:
+    """Get a SKU of a product."""
+    shown: JsonObject = await get_sku(call)
+    return shown
+
+
+@operation("GET", "/v1/skus/{skuId}")
+async def get_sku(call: Call) -> JsonObject:
+    """Get a SKU."""
+    return public.sku(await _document(call, "skus", "skuId", "sku"))
+
+
+async def _skus(
+    call: Call, product_id: str, limit: int, offset: int
+) -> tuple[list[JsonObject], int]:
+    conditions = queries.Conditions(call.project_id)
+    conditions.add("t.product_id = {}", product_id)
+    async with call.gateway.connection() as connection:
+        order = "t.created_at DESC, t.id"
+        rows, total = await queries.page(connection, "skus", conditions, order, limit, offset)
+    return [public.sku(row["doc"]) for row in rows], total
+
+
+async def _document(call: Call, table: str, param: str, kind: str) -> JsonObject:
+    name = call.params[param]
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        doc = await queries.document(connection, table, call.project_id, name)
+    if doc is None:
+        raise not_found(kind, name)
+    return doc
+
+
+def _source_id(call: Call) -> str | None:
+    source_id: Any = call.body.get("source_id")
+    if source_id is not None and (not isinstance(source_id, str) or not source_id):
+        raise InvalidPayload("source_id: must be text", prop="source_id")
+    return source_id

@@ -1,0 +1,106 @@
+"""``/v1/validation-rules`` and their assignments."""
+
+from contracts import public
+from contracts.campaigns import AssignValidationRule, CreateValidationRule
+from contracts.errors import InvalidPayload, JsonObject
+from gateway import queries, views
+from gateway.http import Call, not_found, operation
+from gateway.paging import Column, read_page
+
+FIELDS = ("name", "type", "context_type", "rules", "bundle_rules", "error", "applicable_to")
+RELATED = (
+    "campaign",
+    "voucher",
+    "promotion_tier",
+    "earning_rule",
+    "reward_assignment",
+    "distribution",
+)
+
+
+@operation("POST", "/v1/validation-rules", fields=FIELDS)
+async def create_validation_rule(call: Call) -> JsonObject:
+    """Create a validation rule."""
+    rule_id = call.new_id("val")
+    command = CreateValidationRule(rule_id=rule_id, definition=call.body)
+    reply = await call.command("campaigns", rule_id, command)
+    return public.validation_rule(reply["rule"])
+
+
+@operation("GET", "/v1/validation-rules")
+async def list_validation_rules(call: Call) -> JsonObject:
+    """List validation rules."""
+    page = read_page(
+        call,
+        orders=("created_at", "name"),
+        columns={"name": Column("t.name"), "created_at": Column("t.created_at", "timestamptz")},
+        parameters=("start_date", "end_date"),
+    )
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        rows, total = await queries.page(connection, "validation_rules", *page.arguments)
+        shown = await views.validation_rules(connection, call.project_id, rows)
+    return public.listing("data", shown, total)
+
+
+@operation("GET", "/v1/validation-rules/{validationRuleId}")
+async def get_validation_rule(call: Call) -> JsonObject:
+    """Get a validation rule."""
+    name = call.params["validationRuleId"]
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        doc = await queries.document(connection, "validation_rules", call.project_id, name)
+        if doc is None:
+            raise not_found("validation_rules", name)
+        uses = await queries.rule_uses(connection, call.project_id, [name])
+    return public.validation_rule(doc, uses.get(name, 0))
+
+
+@operation("POST", "/v1/validation-rules/{validationRuleId}/assignments", fields=RELATED)
+async def create_assignment(call: Call) -> JsonObject:
+    """Assign a validation rule to a campaign, a voucher, …."""
+    named = {kind: value for kind, value in call.body.items() if value is not None}
+    if len(named) != 1:
+        raise InvalidPayload(f"name one of {', '.join(RELATED)}", prop="campaign")
+    kind, value = next(iter(named.items()))
+    if not isinstance(value, str):
+        raise InvalidPayload(f"{kind}: must be text", prop=kind)
+    rule_id = call.params["validationRuleId"]
+    command = AssignValidationRule(
+        assignment_id=call.new_id("asgm"),
+        rule_id=rule_id,
+        related_object_type=kind,
+        related_object_id=value,
+    )
+    reply = await call.command("campaigns", rule_id, command)
+    return public.assignment(reply["assignment"])
+
+
+@operation("GET", "/v1/validation-rules/{validationRuleId}/assignments")
+async def list_rule_assignments(call: Call) -> JsonObject:
+    """List the assignments of one validation rule."""
+    await get_validation_rule(call)
+    return await _assignments(call, call.params["validationRuleId"])
+
+
+@operation("GET", "/v1/validation-rules-assignments")
+async def list_assignments(call: Call) -> JsonObject:
+    """List the assignments of all validation rules."""
+    return await _assignments(call, None)
+
+
+async def _assignments(call: Call, rule_id: str | None) -> JsonObject:
+    page = read_page(
+        call,
+        columns={"rule": Column("t.rule_id"), "related_object_id": Column("t.related_object_id")},
+        parameters=("rule", "related_object_id"),
+    )
+    wanted = rule_id or page.given.get("rule")
+    if wanted is not None:
+        page.conditions.add("t.rule_id = {}", wanted)
+    if "related_object_id" in page.given:
+        page.conditions.add("t.related_object_id = {}", page.given["related_object_id"])
+    await call.fresh()
+    async with call.gateway.connection() as connection:
+        rows, total = await queries.page(connection, "assignments", *page.arguments)
+    return public.listing("data", [public.assignment(row["doc"]) for row in rows], total)

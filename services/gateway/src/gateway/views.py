@@ -1,0 +1,148 @@
+"""Objects of the API as they are shown: rows of the read models, rendered with all they name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts import public
+from contracts.errors import JsonObject
+from gateway import queries
+from gateway.queries import Record
+from runtime.database import Connection
+
+
+async def campaigns(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show campaigns."""
+    assigned = await queries.assignments_of(connection, project_id, [row["id"] for row in rows])
+    return [_campaign(row, assigned.get(row["id"], [])) for row in rows]
+
+
+def _campaign(row: Mapping[str, Any], assigned: Sequence[JsonObject]) -> JsonObject:
+    state = {
+        **row["doc"],
+        "vouchers_count": row["vouchers_count"] or 0,
+        "vouchers_generation_status": row["generation_status"] or "DONE",
+    }
+    return public.campaign(state, [public.assignment(one) for one in assigned])
+
+
+async def vouchers(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show vouchers: what they inherit, their balances, their rules."""
+    ids = [row["id"] for row in rows]
+    campaign_ids = {row["campaign_id"] for row in rows if row["campaign_id"]}
+    campaigns_by_id = await queries.campaigns(connection, project_id, list(campaign_ids))
+    balances = await queries.balances(connection, project_id, ids)
+    assigned = await queries.assignments_of(connection, project_id, ids)
+    return [
+        _voucher(row, campaigns_by_id.get(row["campaign_id"]), balances, assigned) for row in rows
+    ]
+
+
+def _voucher(
+    row: Record,
+    campaign: Record | None,
+    balances: Mapping[str, JsonObject],
+    assigned: Mapping[str, Sequence[JsonObject]],
+) -> JsonObject:
+    doc = (campaign["doc"] if campaign is not None else None) or {}
+    definition = row["definition"] or doc.get("voucher") or {"type": "DISCOUNT_VOUCHER"}
+    state = {
+        "id": row["id"],
+        "code": row["code"],
+        "campaign_id": row["campaign_id"],
+        "active": row["active"],
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
+    return public.voucher(
+        state,
+        definition,
+        campaign_name=doc.get("name"),
+        balances=balances.get(row["id"], {}),
+        assignments=[public.assignment(one) for one in assigned.get(row["id"], [])],
+    )
+
+
+async def customers(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show customers."""
+    totals = await queries.customer_totals(connection, project_id, [row["id"] for row in rows])
+    return [public.customer(row["doc"], totals.get(row["id"])) for row in rows]
+
+
+def order(row: Record) -> JsonObject:
+    """Show an order: its owner's state, or the ledger's while the owner has not taken that over."""
+    doc, ledger_doc = row["doc"], row["ledger_doc"]
+    if ledger_doc is None or (doc is not None and row["caused_by"] == row["ledger_cause"]):
+        return public.order(doc)
+    if doc is not None and row["caused_by"] is not None and _is_newer(doc, row):
+        return public.order(doc)
+    created_at = (doc or {}).get("created_at") or row["ledger_created_at"]
+    updated_at = row["ledger_at"] if doc is not None else None
+    status = "CANCELED" if ledger_doc.get("status") == "CANCELED" else "PAID"
+    merged = {**(doc or {}), **ledger_doc, "status": status, "created_at": created_at}
+    return public.order({**merged, "updated_at": updated_at})
+
+
+def _is_newer(doc: JsonObject, row: Record) -> bool:
+    changed = doc.get("updated_at") or doc["created_at"]
+    return bool(public.instant(changed) >= public.instant(row["ledger_at"]))  # type: ignore[operator]
+
+
+async def redemptions(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show redemptions and rollbacks with what they lead to."""
+    parents = [row["id"] for row in rows if row["related_object_type"] == "redemption"]
+    children = await queries.children(connection, project_id, parents)
+    return [_redemption(row, children.get(row["id"], [])) for row in rows]
+
+
+def _redemption(row: Record, children: Sequence[Record]) -> JsonObject:
+    shown: JsonObject = dict(row["doc"])
+    related: JsonObject = {}
+    if row["rollback_id"] is not None:
+        shown["status"] = "ROLLED_BACK"
+        related["rollbacks"] = [
+            {"id": row["rollback_id"], "date": public.instant(row["rolled_back_at"])}
+        ]
+    if children:
+        related["redemptions"] = [
+            {"id": one["id"], "date": public.instant(one["date"])} for one in children
+        ]
+    if related and shown["object"] == "redemption":
+        shown["related_redemptions"] = related
+    return shown
+
+
+def async_action(row: Record) -> JsonObject:
+    """Show an asynchronous action."""
+    took = None
+    if row["updated_at"] is not None and row["status"] != "IN_PROGRESS":
+        took = int((row["updated_at"] - row["created_at"]).total_seconds() * 1000)
+    return public.async_action({**dict(row), "processing_time": took})
+
+
+async def validation_rules(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show validation rules."""
+    uses = await queries.rule_uses(connection, project_id, [row["id"] for row in rows])
+    return [public.validation_rule(row["doc"], uses.get(row["id"], 0)) for row in rows]
+
+
+def delivery(row: Record) -> JsonObject:
+    """Show a webhook's delivery with its attempts (Tessera's own operation)."""
+    return {
+        "id": row["id"],
+        "object": "webhook_delivery",
+        "webhook_id": row["endpoint_id"],
+        "event": row["event_type"],
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "updated_at": public.instant(row["updated_at"]),
+    }
