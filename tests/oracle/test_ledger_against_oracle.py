@@ -153,11 +153,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_log_folds_to_the_balances(self) -> None:
-        balances, findings = fold_accounts(self.log)
-        assert findings == []
-        assert trial_balance(self.log) == []
+        history = fold_accounts(self.log)
+        assert history.findings == []
+        assert trial_balance(history) == []
         for name, account in self.accounts.items():
-            folded = balances["p1", name]
+            folded = history.balances["p1", name]
             assert (folded.used, folded.adjusted) == (account.used, account.adjusted)
 
     def _take_over(self, changed: Mapping[str, Account], event: Event, stream: str) -> None:
