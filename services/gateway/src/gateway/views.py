@@ -15,7 +15,7 @@ async def campaigns(
 ) -> list[JsonObject]:
     """Show campaigns."""
     assigned = await queries.assignments_of(connection, project_id, [row["id"] for row in rows])
-    return [_campaign(row, assigned.get(row["id"], [])) for row in rows]
+    return [_campaign(dict(row), assigned.get(row["id"], [])) for row in rows]
 
 
 def _campaign(row: Mapping[str, Any], assigned: Sequence[JsonObject]) -> JsonObject:
@@ -71,7 +71,7 @@ async def customers(
 ) -> list[JsonObject]:
     """Show customers."""
     totals = await queries.customer_totals(connection, project_id, [row["id"] for row in rows])
-    return [public.customer(row["doc"], totals.get(row["id"])) for row in rows]
+    return [public.customer(row["doc"], dict(totals.get(row["id"]) or {})) for row in rows]
 
 
 def order(row: Record) -> JsonObject:
