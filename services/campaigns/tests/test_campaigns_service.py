@@ -67,6 +67,37 @@ def rule(rule_id="val_1"):
     )
 
 
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        ("DELETE FROM codes WHERE code = 'A'", "code A is in the log and not in the list"),
+        ("UPDATE codes SET campaign_id = 'camp_2' WHERE code = 'A'", "code A is in the list"),
+        ("UPDATE codes SET project_id = 'p2' WHERE code = 'A'", "project p2: code A"),
+        ("UPDATE codes SET voucher_id = 'v_x' WHERE code = 'A'", "A is listed under v_x"),
+        ("UPDATE campaign_code_counts SET codes = 9", "camp_1 counts 9 codes, 3 are listed"),
+        ("UPDATE generation_jobs SET done = 1", "generation aa_camp_1 is done 1 of 2 but"),
+        (
+            "UPDATE generation_jobs SET status = 'running'",
+            "is running 2 of 2 but the log says done",
+        ),
+        ("DELETE FROM generation_jobs", "generation aa_camp_1 is"),
+        ("DELETE FROM campaign_names", "campaign name 'Autumn'"),
+        ("DELETE FROM assigned_rules", "assignment asgm_"),
+    ],
+)
+async def test_the_audit_finds_what_differs_from_the_log(leased_settings, damage, finding):
+    async with Harness(build(leased_settings)) as running:
+        await running.command("p1", rule())
+        await running.command("p1", campaign(count=2, rules=["val_1"]))
+        await finish(running)
+        await running.command("p1", AddVouchers(campaign_id="camp_1", action_id="x", code="A"))
+        async with running.service.pool.acquire() as connection:
+            assert await audit(connection) == []
+            await connection.execute(damage)
+            findings = await audit(connection)
+    assert any(finding in one for one in findings), findings
+
+
 @pytest_asyncio.fixture
 async def harness(leased_settings: Settings) -> AsyncIterator[Harness]:
     async with Harness(build(leased_settings)) as running:

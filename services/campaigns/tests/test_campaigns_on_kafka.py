@@ -1,0 +1,137 @@
+"""The real process on a real broker: it is killed while it generates codes, and started again."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from campaigns.app import build
+from campaigns.audit import audit
+from contracts import topics
+from contracts.campaigns import AddVouchers, CreateCampaign
+from contracts.messages import Command, Reply
+from runtime import admin, ids, migrate
+from runtime.service import Service
+from runtime.settings import Settings
+from runtime.testing.servers import Servers
+
+pytestmark = pytest.mark.integration
+CODES = 60_000
+TOPICS = (
+    topics.commands("campaigns"),
+    topics.events("campaigns"),
+    topics.dead_letters("campaigns"),
+    topics.events("distribution"),
+    topics.events("gateway"),
+    topics.GATEWAY_REPLIES,
+)
+
+
+@pytest_asyncio.fixture
+async def settings(leased_settings: Settings, servers: Servers) -> Settings:
+    settings = leased_settings.model_copy(
+        update={
+            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
+            "topic_prefix": f"t{secrets.token_hex(4)}.",
+        }
+    )
+    administrator = await asyncpg.connect(settings.database_url)
+    for name in ("campaigns", "gateway"):
+        await migrate.create_role_and_schema(administrator, settings, name)
+    await administrator.close()
+    await admin.migrate_service(build(settings))
+    await admin.create_topics(settings, list(TOPICS))
+    return settings
+
+
+@pytest_asyncio.fixture
+async def gateway(settings: Settings) -> AsyncIterator[Service]:
+    service = Service("gateway", settings, with_rpc=True)
+    await admin.migrate_service(service)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def start(settings: Settings) -> asyncio.subprocess.Process:
+    environment = {
+        **os.environ,
+        "DATABASE_URL": settings.database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "LOG_LEVEL": "warning",
+        "TESSERA_INSTANCE": "0",
+    }
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "campaigns", env=environment)
+
+
+async def send(gateway: Service, command: Command, key: str) -> Reply:
+    return await gateway.rpc.call(
+        topics.commands("campaigns"),
+        "camp_1",
+        command,
+        project_id="p1",
+        idempotency_key=key,
+        timeout_s=40,
+    )
+
+
+async def until(settings: Settings, query: str, wanted: int, deadline_s: float) -> int:
+    connection = await admin.connect(settings, "campaigns")
+    deadline = time.monotonic() + deadline_s
+    try:
+        while (found := await connection.fetchval(query) or 0) < wanted:
+            assert time.monotonic() < deadline, f"{found} of {wanted}"
+            await asyncio.sleep(0.01)
+        return found
+    finally:
+        await connection.close()
+
+
+async def test_a_killed_generator_goes_on_where_it_was(settings: Settings, gateway: Service):
+    process = await start(settings)
+    voucher = {"type": "DISCOUNT_VOUCHER", "discount": {"type": "AMOUNT", "amount_off": 5}}
+    create = CreateCampaign(
+        campaign_id="camp_1",
+        action_id="aa_1",
+        definition={"name": "Autumn", "voucher": voucher},
+        vouchers_count=CODES,
+    )
+    done = "SELECT sum(done) FROM generation_jobs"
+    try:
+        reply = await send(gateway, create, "key-1")
+        assert reply.status == 200
+        stops = []
+        for stop_at in (1, CODES // 2):
+            stops.append(await until(settings, done, stop_at, 30))
+            process.kill()
+            await process.wait()
+            process = await start(settings)
+        assert stops[0] < CODES, "it was killed before it had finished"
+        again = await send(gateway, create, "key-1")
+        assert (again.body, again.replayed) == (reply.body, True)
+        while_busy = AddVouchers(campaign_id="camp_1", action_id=ids.new_id("aa"), code="MINE")
+        assert (await send(gateway, while_busy, "key-2")).status == 200
+        await until(settings, done, CODES, 60)
+        await until(
+            settings,
+            "SELECT count(*) FROM relay_cursor WHERE position = (SELECT max(position) FROM events)",
+            1,
+            20,
+        )
+    finally:
+        process.terminate()
+        await process.wait()
+    connection = await admin.connect(settings, "campaigns")
+    assert await connection.fetchval("SELECT count(*) FROM codes") == CODES + 1
+    ends = "SELECT count(*) FROM events WHERE type LIKE '%generation-completed%'"
+    assert await connection.fetchval(ends) == 1
+    assert await connection.fetchval("SELECT count(*) FROM dead_letters") == 0
+    assert await audit(connection) == []
+    await connection.close()
