@@ -180,6 +180,14 @@ def test_an_override_that_changes_nothing_is_none():
     assert other.code_config is None
 
 
+def test_an_override_may_set_another_amount_of_the_same_kind():
+    template = read_definition(GIFT)
+    assert override(template, {"gift": {"amount": 100}}).gift["amount"] == 100
+    for changes in ({"gift": None}, {"discount": COUPON["discount"]}):
+        with pytest.raises(DomainError):
+            override(template, changes)
+
+
 @pytest.mark.parametrize(
     ("text", "end"),
     [

@@ -219,7 +219,11 @@ def _without_categories(values: JsonObject) -> JsonObject:
     return {name: values[name] for name in values if name not in CATEGORY_FIELDS}
 
 
-OVERRIDE_FIELDS: Fields = {**COMMON_FIELDS, "redemption": optional(redemption)}
+OVERRIDE_FIELDS: Fields = {
+    **COMMON_FIELDS,
+    "gift": optional(gift),
+    "redemption": optional(redemption),
+}
 """What one call that adds codes may set otherwise than the campaign's template."""
 
 
