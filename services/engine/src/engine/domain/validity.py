@@ -86,11 +86,11 @@ def _minute(text: object, default: int) -> int:
 
 
 def _in_timeframe(timeframe: JsonObject, start: datetime, now: datetime) -> bool:
-    """Windows begin at ``start + k · interval`` and last ``duration``."""
+    """Windows begin at ``start + k · interval`` and last ``duration``; unreadable ones never open."""
     interval = duration_of(timeframe.get("interval"))
     duration = duration_of(timeframe.get("duration"))
     if not interval or not duration:
-        return True
+        return False
     return (now - start) % interval < duration
 
 
