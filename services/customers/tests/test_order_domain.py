@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from contracts import ids
 from contracts.customers import Order, OrderCreated, OrderUpdated, UpsertOrder
 from contracts.errors import InvalidPayload, JsonObject
+from customers import limits
 from customers.domain.order import (
     FIELDS,
     ITEM,
@@ -18,6 +19,7 @@ from customers.domain.order import (
     decide_apply_fact,
     decide_upsert_order,
     evolve,
+    unpriced,
 )
 from runtime.testing import given
 
@@ -220,6 +222,68 @@ def test_an_amount_below_the_discounts_is_refused():
 def test_unknown_order_is_not_found_and_a_foreign_id_is_refused():
     given(evolve).when(upsert({}, must_exist=True)).then_refused("not_found", ORDER_ID)
     given(evolve).when(upsert({"source_id": "o-2"})).then_refused("invalid_payload", "source_id")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 500, "discount_amount": 500},
+        {"items": [{"price": 5, "discount_amount": 5}]},
+        {"items": [{"discount_amount": 5}], "amount": 5},
+        {"items": [{"price": 1}] * limits.ORDER_ITEMS_MAX},
+        {"items": [{"price": 10**9, "quantity": 10**6}]},
+        {"items": [{"price": 0, "quantity": 1}]},
+        {"items": [{"initial_quantity": 0, "discount_quantity": 0, "amount": 0}]},
+        {"amount": limits.AMOUNT_MINOR_MAX},
+    ],
+)
+def test_the_limits_themselves_are_allowed(changes):
+    assert len(upsert(changes)(None)) == 1
+
+
+def test_lines_at_the_catalogues_price():
+    prices = {"prod_1": 30, "sku_1": 7}
+    lines = [
+        {"product_id": "prod_1", "quantity": 3},
+        {"product_id": "prod_1", "sku_id": "sku_1"},
+        {"product_id": "prod_1", "price": 20},
+        {"product_id": "prod_1", "amount": 10},
+        {"product_id": "prod_9"},
+        {},
+    ]
+    command = UpsertOrder(order_id=ORDER_ID, changes={"items": lines})
+    order = next(iter(decide_upsert_order(None, "p1", command, LATER, None, prices))).order
+    assert [item.get("amount") for item in order.items] == [90, 7, 20, 10, None, None]
+    assert [item.get("price") for item in order.items] == [30, 7, 20, None, None, None]
+    assert order.amount == 127
+    assert list(unpriced("p1", lines)) == ["prod_1", "sku_1", "prod_9"]
+    assert list(unpriced("p1", [*lines[:1], {"quantity": 0}, "x"])) == ["prod_1"]
+    assert list(unpriced("p1", lines[:1] * limits.ORDER_ITEMS_MAX)) != []
+    for odd in (None, {}, "items", 7, lines * limits.ORDER_ITEMS_MAX):
+        assert list(unpriced("p1", odd)) == []
+
+
+def test_an_upsert_without_amounts_keeps_what_the_engine_priced():
+    priced = {
+        "amount": 1000,
+        "items_discount_amount": 50,
+        "total_discount_amount": 50,
+        "total_amount": 950,
+    }
+    state = evolve(None, next(iter(fact(priced, ("r_1", NOON))(None))))
+    order = next(iter(upsert({"status": "FULFILLED"})(state))).order
+    assert (order.items_discount_amount, order.total_amount) == (50, 950)
+
+
+def test_a_fact_of_an_unknown_order_creates_it():
+    body = {"source_id": "o-1", "amount": 10}
+    events = decide_apply_fact(None, "p1", ORDER_ID, body, "PAID", "cust_1", ("r_1", NOON), LATER)
+    order = BARE.model_copy(
+        update={"status": "PAID", "customer_id": "cust_1", "amount": 10, "created_at": LATER}
+    )
+    assert list(events) == [OrderCreated(order=order, caused_by="r_1", caused_at=NOON)]
+    foreign = decide_apply_fact(None, "p2", ORDER_ID, body, "PAID", None, ("r_1", NOON), LATER)
+    assert next(iter(foreign)).order.source_id is None
 
 
 FACTS = [
