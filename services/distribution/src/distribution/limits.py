@@ -1,0 +1,46 @@
+"""Limits of the distribution service, each with its unit in its name."""
+
+CODES_PER_PUBLICATION_MAX = 50
+ID_LENGTH_MAX = 100
+SOURCE_ID_LENGTH_MAX = 255
+NAME_LENGTH_MAX = 255
+EVENT_NAME_LENGTH_MAX = 300
+CODE_LENGTH_MAX = 255
+
+DISTRIBUTIONS_PER_TRIGGER_MAX = 20
+"""Distributions of one project that one kind of custom event starts."""
+
+SUBJECT_TEMPLATE_LENGTH_MAX = 1_000
+TEXT_TEMPLATE_LENGTH_MAX = 50_000
+SUBJECT_LENGTH_MAX = 200
+"""Characters of a subject after rendering; the rest is cut off."""
+
+RENDERED_BYTES_MAX = 256_000
+"""Output of one template."""
+
+TEMPLATE_LOOPS_MAX = 1_000
+"""Loop iterations of one rendering, loops in loops multiplied."""
+
+TEMPLATE_NESTING_MAX = 20
+TEMPLATE_NAMESPACE_MAX = 10_000
+"""Size of what one rendering may assign to variables."""
+
+TEMPLATES_CACHED_MAX = 500
+
+ADDRESS_LENGTH_MAX = 254
+
+MESSAGES_IN_FLIGHT_MAX = 8
+"""Messages that one process sends at the same time."""
+
+SENDER_POLL_S = 1.0
+"""Longest pause between two looks for messages that are due."""
+
+WAITING_POLL_S = 0.25
+"""Pause between two tries to publish a code that a campaign has yet to make."""
+
+WAITING_ATTEMPTS_MAX = 120
+WAITING_SLICE = 100
+"""Triggers that one transaction tries again."""
+
+REASON_LENGTH_MAX = 500
+AUDIT_FINDINGS_MAX = 1_000
