@@ -492,8 +492,10 @@ async def test_publication_creates_its_customer_and_old_snapshots_overwrite_noth
         )
 
     await harness.event("p1", published("API", name="Anna"), source="distribution")
-    await harness.event("p1", published("distr_1", name="Old", phone="1"), source="distribution")
-    await harness.event("p1", published("API", name="New"), source="distribution")
+    await harness.event(
+        "p1", published("DISTRIBUTION", name="Old", phone="1"), source="distribution"
+    )
+    await harness.event("p1", published("shop", name="New"), source="distribution")
     customers = [event.customer for event in harness.appended]
     assert [(one.name, one.phone) for one in customers] == [
         ("Anna", None),

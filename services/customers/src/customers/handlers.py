@@ -212,11 +212,11 @@ async def on_redemption_rolled_back(unit: Unit, event: RedemptionRolledBack) -> 
 async def on_publication_succeeded(unit: Unit, event: PublicationSucceeded) -> None:
     """Keep the customer of a publication.
 
-    Only an API call may change who is known already: a distribution's snapshot may be older.
+    A distribution's snapshot may be older than what is known, so it only fills in what is missing.
     """
     customer = event.publication.customer
     known = {name: value for name, value in customer.items() if value is not None}
-    is_snapshot = event.publication.channel != "API"
+    is_snapshot = event.publication.channel == "DISTRIBUTION"
     await _take_over(unit, customer, known, only_missing=is_snapshot)
 
 
