@@ -13,12 +13,12 @@ import pytest_asyncio
 
 from campaigns.app import build
 from campaigns.audit import audit
+from campaigns.settings import Settings
 from contracts import topics
 from contracts.campaigns import AddVouchers, CreateCampaign
 from contracts.messages import Command, Reply
 from runtime import admin, ids, migrate
 from runtime.service import Service
-from runtime.settings import Settings
 from runtime.testing.servers import Servers
 
 pytestmark = pytest.mark.integration
@@ -35,12 +35,11 @@ TOPICS = (
 
 @pytest_asyncio.fixture
 async def settings(leased_settings: Settings, servers: Servers) -> Settings:
-    settings = leased_settings.model_copy(
-        update={
-            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-            "topic_prefix": f"t{secrets.token_hex(4)}.",
-        }
-    )
+    addresses = {
+        "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
+        "topic_prefix": f"t{secrets.token_hex(4)}.",
+    }
+    settings = Settings(**{**leased_settings.model_dump(), **addresses})
     administrator = await asyncpg.connect(settings.database_url)
     for name in ("campaigns", "gateway"):
         await migrate.create_role_and_schema(administrator, settings, name)
@@ -65,6 +64,7 @@ async def start(settings: Settings) -> asyncio.subprocess.Process:
         "DATABASE_URL": settings.database_url,
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "TOPIC_PREFIX": settings.topic_prefix,
+        "GENERATION_CODES_PER_S_MAX": "20000",
         "LOG_LEVEL": "warning",
         "TESSERA_INSTANCE": "0",
     }

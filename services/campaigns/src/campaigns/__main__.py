@@ -1,8 +1,8 @@
 """``python -m campaigns``: run the service."""
 
 from campaigns.app import build
+from campaigns.settings import Settings
 from runtime.service import run
-from runtime.settings import Settings
 
 if __name__ == "__main__":
     run(build(Settings()))

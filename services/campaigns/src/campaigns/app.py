@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from campaigns.generation import generate_codes
+from campaigns.generation import generator
 from campaigns.handlers import COMMANDS, REACTIONS
+from campaigns.settings import Settings
 from contracts import topics
 from runtime.consumer import CommandConsumer, ReactionConsumer
 from runtime.service import Service
-from runtime.settings import Settings
 
 
 def build(settings: Settings) -> Service:
@@ -20,5 +20,5 @@ def build(settings: Settings) -> Service:
             CommandConsumer(COMMANDS),
             ReactionConsumer(REACTIONS, [topics.events("distribution")]),
         ],
-        background=[generate_codes],
+        background=[generator(settings.generation_codes_per_s_max)],
     )

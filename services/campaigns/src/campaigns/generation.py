@@ -12,45 +12,56 @@ from campaigns.domain.campaign import decide_slice
 from campaigns.handlers import CAMPAIGN
 from campaigns.queries import Waiting
 from runtime.database import CONTENTION_ERRORS
-from runtime.service import Service
+from runtime.service import Service, Worker
 from runtime.unit import Unit
 
 logger = structlog.get_logger()
 
 
-async def generate_codes(service: Service) -> None:
-    """Continue generations for ever; waits a moment when there is nothing to do."""
-    while True:
-        has_worked = await run_slice(service)
-        await asyncio.sleep(0 if has_worked else limits.GENERATION_IDLE_S)
+def generator(codes_per_s_max: int) -> Worker:
+    """Return the worker that continues generations for ever, at this pace; 0 is without limit."""
+
+    async def generate_codes(service: Service) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            count = await run_slice(service)
+            wanted_s = count / codes_per_s_max if codes_per_s_max else 0.0
+            pause_s = max(0.0, wanted_s - (loop.time() - started))
+            await asyncio.sleep(pause_s if count else limits.GENERATION_IDLE_S)
+
+    return generate_codes
 
 
-async def run_slice(service: Service) -> bool:
-    """Make one slice of the project that waited longest; False if none is waiting or free."""
+async def run_slice(service: Service) -> int:
+    """Make one slice of the project that waited longest; 0 if none is waiting or free.
+
+    Else the number of codes, at least 1: a slice that failed or is to be repeated is work, too.
+    """
     async with service.pool.acquire() as connection:
         waiting = await queries.waiting_jobs(connection)
     for job in waiting:
         try:
-            if await _slice(service, job):
-                return True
+            made = await _slice(service, job)
         except CONTENTION_ERRORS as error:
             # A command changed the campaign meanwhile: nothing was written, the next try sees it.
             logger.info("slice_repeated", action_id=job.action_id, error=type(error).__name__)
-            return True
-    return False
+            return 1
+        if made is not None:
+            return max(1, made)
+    return 0
 
 
-async def _slice(service: Service, waiting: Waiting) -> bool:
+async def _slice(service: Service, waiting: Waiting) -> int | None:
     correlation_id = waiting.correlation_id
     async with service.unit(waiting.project_id, correlation_id=correlation_id) as unit:
         job = await queries.claim_job(unit.connection, waiting)
         if job is None:
-            return False
-        await _make_codes(unit, job)
-    return True
+            return None
+        return await _make_codes(unit, job)
 
 
-async def _make_codes(unit: Unit, job: queries.Job) -> None:
+async def _make_codes(unit: Unit, job: queries.Job) -> int:
     wanted = min(limits.GENERATION_SLICE_CODES, job.total - job.done)
     made = await codes.take(
         unit.connection,
@@ -69,3 +80,4 @@ async def _make_codes(unit: Unit, job: queries.Job) -> None:
     assert state is not None, f"campaign {job.campaign_id} generates codes and has no events"
     events = decide_slice(state, job.action_id, made, job.definition, unit.now)
     unit.append(CAMPAIGN, job.campaign_id, *events)
+    return len(made)
