@@ -174,9 +174,9 @@ async def take_custom_event(unit: Unit, element: JsonObject) -> None:
     """Take a custom event of an upstream system; one with an ``id`` is taken once."""
     sent_id = element.get("id")
     event_id = (
-        unit.new_id("ev")
+        unit.new_id("evt")
         if sent_id is None
-        else ids.derived_id("ev", unit.project_id, SOURCE_ID("id", sent_id))
+        else ids.derived_id("evt", unit.project_id, SOURCE_ID("id", sent_id))
     )
     command = RecordCustomEvent(
         event_id=event_id,
@@ -377,7 +377,7 @@ def _streams_of_taken_order(project_id: str, element: JsonObject) -> Streams:
 
 def _streams_of_taken_event(project_id: str, element: JsonObject) -> Streams:
     if element.get("id") is not None:
-        yield CUSTOM_EVENT, ids.derived_id("ev", project_id, element["id"])
+        yield CUSTOM_EVENT, ids.derived_id("evt", project_id, element["id"])
     yield from _streams_of_customer(project_id, element["customer"])
 
 
