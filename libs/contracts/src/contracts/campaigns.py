@@ -93,7 +93,8 @@ class Voucher(BaseModel):
     created_at: datetime
     updated_at: datetime | None = None
     version: int = 1
-    """Version of the voucher's stream; limits set by it carry this version."""
+    """Grows with every change; limits set by the voucher carry it. A generated code begins at 1 without
+    a stream, so the first event of its stream has 2."""
 
 
 class ValidationRule(BaseModel):
