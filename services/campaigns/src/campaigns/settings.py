@@ -6,7 +6,7 @@ from runtime.settings import Settings as RuntimeSettings
 
 
 class Settings(RuntimeSettings):
-    generation_codes_per_s_max: int = Field(default=10_000, ge=0)
+    generation_codes_per_s_max: int = Field(default=5_000, ge=0)
     """How fast one process generates; 0: as fast as it can.
 
     Every service that lists codes takes them in the order of the log, so that a read of what was just
