@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import DomainError
+from contracts.errors import DomainError, InvalidPayload
 from contracts.ledger import Redeem
 from engine.domain.order import item_references
 from engine.domain.plan import plan
@@ -126,3 +127,21 @@ def test_any_request_is_answered_or_refused(request: Json) -> None:
     assert isinstance(body["valid"], bool)
     assert (made.refusal is None) == bool(made.redemptions)
     Redeem(plan=made).to_json()
+
+
+def test_an_order_has_at_most_500_lines() -> None:
+    def valid(lines: int) -> Any:
+        items = [{"price": 1}] * lines
+        request = {"redeemables": [{"id": "A"}], "order": {"items": items}}
+        return validate(make_snapshot(WORLD, {"request": request}), "valid_1")["valid"]
+
+    assert valid(500) is True
+    with pytest.raises(InvalidPayload, match="order.items: must have at most 500 elements"):
+        valid(501)
+
+
+def test_amounts_stay_exact_integers() -> None:
+    items = [{"price": 10**12, "quantity": 10**6}]
+    request = {"redeemables": [{"id": "A"}], "order": {"items": items}}
+    with pytest.raises(InvalidPayload, match="must have amounts up to"):
+        validate(make_snapshot(WORLD, {"request": request}), "valid_1")
