@@ -136,7 +136,7 @@ def test_an_order_has_at_most_500_lines() -> None:
         return validate(make_snapshot(WORLD, {"request": request}), "valid_1")["valid"]
 
     assert valid(500) is True
-    with pytest.raises(InvalidPayload, match="order.items: must have at most 500 elements"):
+    with pytest.raises(InvalidPayload, match=r"order\.items: must have at most 500 elements"):
         valid(501)
 
 
