@@ -16,6 +16,7 @@ import httpx
 from tessera_stack import services, start_infra
 from tessera_stack.infra import Infra
 from tessera_stack.state import State
+from tests.support.openapi import assert_valid
 
 ROOT = Path(__file__).resolve().parents[1]
 DIRECTORY = Path(os.environ.get("TESSERA_STACK_DIR", ROOT / ".local" / "test"))
@@ -207,7 +208,12 @@ class Api:
         else:
             response = self._client.request(method, path, json=body, headers=extra)
         is_json = response.headers.get("content-type", "").startswith("application/json")
-        return Answer(response.status_code, response.json() if is_json else None, response.headers)
+        answer = Answer(
+            response.status_code, response.json() if is_json else None, response.headers
+        )
+        if 200 <= answer.status < 300 and answer.json is not None:
+            assert_valid(method, path, answer.status, answer.json)
+        return answer
 
     def must(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
         """Send one request that has to succeed; returns its body."""

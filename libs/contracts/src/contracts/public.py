@@ -92,9 +92,14 @@ def _template(definition: Json) -> JsonObject:
 
 
 def _code_config(config: Json | None) -> JsonObject:
-    return (
-        {"length": 8, **(config or {})} if not (config or {}).get("pattern") else dict(config or {})
-    )
+    given = config or {}
+    length = given.get("length") or CODE_LENGTH
+    pattern = f"{given.get('prefix') or ''}{'#' * length}{given.get('postfix') or ''}"
+    return {"length": length, "charset": CODE_CHARSET, "pattern": pattern, **given}
+
+
+CODE_LENGTH = 8
+CODE_CHARSET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _value(definition: Json) -> JsonObject:
@@ -153,22 +158,11 @@ def voucher(
         **_dates(state, "created_at", "updated_at"),
         **{name: definition.get(name) for name in DEFINITION_FIELDS[2:]},
     }
+    if redemption["quantity"] is None:  # unlimited
+        del redemption["quantity"]
     if definition["type"] == "GIFT_VOUCHER":
         redemption["redeemed_amount"] = balances.get("redeemed_amount", 0)
-    return _without_nothing(shown, keep=VOUCHER_NULLS)
-
-
-VOUCHER_NULLS = {
-    "campaign",
-    "campaign_id",
-    "category",
-    "category_id",
-    "start_date",
-    "expiration_date",
-    "additional_info",
-    "updated_at",
-    "holder_id",
-}
+    return _without_nothing(shown)
 
 
 def _gift(definition: Json, balances: Json) -> JsonObject | None:
@@ -385,7 +379,6 @@ def order(state: Json, customer: Json | None = None) -> JsonObject:
         "customer_id": customer_id,
         "customer": {"id": customer_id, "object": "customer"} if customer_id else None,
         "referrer_id": state.get("referrer_id"),
-        "referrer": None,
         "object": "order",
         **_dates(state, "created_at", "updated_at"),
     }
@@ -677,6 +670,8 @@ def project(state: Json) -> JsonObject:
         "client_create_customer_enabled": False,
         "client_loyalty_events_enabled": False,
         "client_set_voucher_expiration_date_enabled": False,
+        "webhooks_callout_notifications": {"distributions": SILENT, "webhooks": SILENT},
+        "api_usage_notifications": dict.fromkeys(USAGE, {"enabled": False, "value": 80, "emails": [], "in_app": False}),
         **{
             name: value
             for name, value in (state.get("settings") or {}).items()
@@ -686,6 +681,9 @@ def project(state: Json) -> JsonObject:
     return _without_nothing(shown)
 
 
+SILENT: JsonObject = {"email": False, "in_app": False, "emails": []}
+"""Tessera tells of failing webhooks by metrics and lists, not by notifications."""
+USAGE = ("redemptions", "messages", "api_calls", "bulk_api_calls", "webhook_calls", "cycle_calls")
 PROJECT_SETTINGS = {
     "description",
     "dial_code",

@@ -38,6 +38,10 @@ class Gateway:
         """Return a secret as it may be stored and published."""
         return secrets.encrypt(self.service.settings, text)
 
+    def decrypt(self, ciphertext: str) -> str:
+        """Return the text of a stored secret."""
+        return secrets.decrypt(self.service.settings, ciphertext)
+
     def serve(self, service: Service) -> Api:
         """Return the ASGI application once the service has its pool."""
         self.service = service

@@ -46,13 +46,18 @@ async def list_projects(call: Call) -> JsonObject:
     """List projects."""
     async with call.gateway.connection() as connection:
         found = await queries.projects(connection)
-    return public.listing("projects", [public.project(one) for one in found], len(found))
+    return public.listing("data", [_shown(call, one) for one in found], len(found))
 
 
 @operation("GET", "/management/v1/projects/{projectId}", auth=MANAGEMENT)
 async def get_project(call: Call) -> JsonObject:
     """Get a project."""
-    return public.project(await _project(call))
+    return _shown(call, await _project(call))
+
+
+def _shown(call: Call, state: JsonObject) -> JsonObject:
+    """Show a project with the secret that signs ``x-voucherify-signature``, as the API does."""
+    return {**public.project(state), "webhook_token": call.gateway.decrypt(state["webhook_secret"])}
 
 
 async def _project(call: Call) -> JsonObject:
@@ -103,7 +108,7 @@ async def list_webhooks(call: Call) -> JsonObject:
     page = read_page(call)
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "endpoints", *page.arguments)
-    return public.listing("webhooks", [public.webhook(row["doc"]) for row in rows], total)
+    return public.listing("data", [public.webhook(row["doc"]) for row in rows], total)
 
 
 @operation("GET", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT)

@@ -141,7 +141,7 @@ async def get_voucher_redemptions(call: Call) -> JsonObject:
         shown = await views.redemptions(connection, call.project_id, rows)
     redemption = voucher["redemption"]
     told = {
-        "quantity": redemption["quantity"] if redemption.get("quantity") is not None else None,
+        "quantity": redemption.get("quantity"),
         "redeemed_quantity": redemption["redeemed_quantity"],
         "object": "list",
         "url": f"/v1/vouchers/{voucher['code']}/redemptions?page=1&limit=10",

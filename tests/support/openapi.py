@@ -1,0 +1,57 @@
+"""Checks answers against the published document, and by the official client's strict models."""
+
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from voucherify import models
+
+import gateway.operations  # noqa: F401 - registers all operations
+from gateway.http import OPERATIONS, Router
+
+DOCUMENT = json.loads(gzip.decompress((Path(__file__).parent / "openapi.json.gz").read_bytes()))
+ROUTER = Router(OPERATIONS)
+
+
+def assert_valid(method: str, path: str, status: int, body: Any) -> None:
+    """Check a 2xx body against ``openapi.json`` and by the client; own operations are not in them."""
+    path = path.partition("?")[0]
+    operation, _ = ROUTER.find(method, path)
+    key = f"{method} {operation.path} {status}"
+    if key not in DOCUMENT["responses"]:
+        return
+    errors = sorted(_validator(key).iter_errors(body), key=lambda error: list(map(str, error.path)))
+    assert not errors, _told(method, path, body, errors)
+    name = str(DOCUMENT["responses"][key].get("$ref", "")).rpartition("/")[2]
+    model = getattr(models, name, None)
+    if model is not None:
+        assert model.from_dict(body) is not None, f"{name} cannot read {body}"
+
+
+def covered() -> set[str]:
+    """Return the operations whose bodies can be checked."""
+    return set(DOCUMENT["responses"])
+
+
+@cache
+def _validator(key: str) -> jsonschema.Draft7Validator:
+    schema = {**DOCUMENT["responses"][key], "schemas": DOCUMENT["schemas"]}
+    if "$ref" in schema:
+        schema = {"allOf": [{"$ref": schema["$ref"]}], "schemas": DOCUMENT["schemas"]}
+    return jsonschema.Draft7Validator(schema)
+
+
+def _told(method: str, path: str, body: Any, errors: list[Any]) -> str:
+    lines = []
+    for error in errors[:5]:
+        best = jsonschema.exceptions.best_match([error]) or error
+        place = ".".join(map(str, error.absolute_path))
+        lines.append(f"  {place or '(body)'}: {best.message[:300]}")
+    return (
+        f"{method} {path} is not as openapi.json has it:\n"
+        + "\n".join(lines)
+        + f"\n{json.dumps(body)[:1500]}"
+    )
