@@ -7,6 +7,7 @@ from contracts import public
 from contracts.errors import JsonObject
 from gateway import queries
 from gateway.queries import Record
+from gateway.read_models.orders import shown
 from runtime.database import Connection
 
 
@@ -75,22 +76,8 @@ async def customers(
 
 
 def order(row: Record) -> JsonObject:
-    """Show an order: its owner's state, or the ledger's while the owner has not taken that over."""
-    doc, ledger_doc = row["doc"], row["ledger_doc"]
-    if ledger_doc is None or (doc is not None and row["caused_by"] == row["ledger_cause"]):
-        return public.order(doc)
-    if doc is not None and row["caused_by"] is not None and _is_newer(doc, row):
-        return public.order(doc)
-    created_at = (doc or {}).get("created_at") or row["ledger_created_at"]
-    updated_at = row["ledger_at"] if doc is not None else None
-    status = "CANCELED" if ledger_doc.get("status") == "CANCELED" else "PAID"
-    merged = {**(doc or {}), **ledger_doc, "status": status, "created_at": created_at}
-    return public.order({**merged, "updated_at": updated_at})
-
-
-def _is_newer(doc: JsonObject, row: Record) -> bool:
-    changed = doc.get("updated_at") or doc["created_at"]
-    return bool(public.instant(changed) >= public.instant(row["ledger_at"]))  # type: ignore[operator]
+    """Show an order."""
+    return public.order(shown(dict(row)))
 
 
 async def redemptions(

@@ -1,7 +1,16 @@
 """The read models of the API, one file per owner of the events they are folded from."""
 
 from contracts import topics
-from gateway.read_models import campaigns, catalog, customers, distribution, ledger, own, webhooks
+from gateway.read_models import (
+    campaigns,
+    catalog,
+    customers,
+    distribution,
+    ledger,
+    orders,
+    own,
+    webhooks,
+)
 from runtime.read_model import Projection
 
 PROJECTION = Projection(
@@ -10,6 +19,7 @@ PROJECTION = Projection(
         *campaigns.TABLES,
         *catalog.TABLES,
         *customers.TABLES,
+        *orders.TABLES,
         *ledger.TABLES,
         *distribution.TABLES,
         *webhooks.TABLES,
@@ -19,6 +29,7 @@ PROJECTION = Projection(
         **campaigns.FOLDS,
         **catalog.FOLDS,
         **customers.FOLDS,
+        **orders.FOLDS,
         **ledger.FOLDS,
         **distribution.FOLDS,
         **webhooks.FOLDS,

@@ -1,9 +1,4 @@
-"""Customers, segments, orders.
-
-An order is told of by two services: its owner, and the ledger, whose redemption pays it. The ledger's
-word counts at once; as soon as the owner has taken it over (``caused_by`` names the same redemption or
-rollback) the owner's counts again. Each has columns of its own, so the order of arrival does not matter.
-"""
+"""Customers and segments."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,8 +10,6 @@ from contracts.customers import (
     CustomerLeftSegment,
     CustomerUpdated,
     CustomEventRecorded,
-    OrderCreated,
-    OrderUpdated,
     Segment,
     SegmentCreated,
 )
@@ -43,20 +36,7 @@ SEGMENTS = Table(
 MEMBERS = Table(
     "segment_members", {"project_id": "text", "segment_id": "text", "customer_id": "text"}, {}
 )
-ORDERS = Table(
-    "orders",
-    PROJECT_AND_ID,
-    {
-        "source_id": "text",
-        "doc": "jsonb",
-        "caused_by": "text",
-        "ledger_doc": "jsonb",
-        "ledger_cause": "text",
-        "ledger_at": "timestamptz",
-        "ledger_created_at": "timestamptz",
-    },
-)
-TABLES = [CUSTOMERS, SEGMENTS, MEMBERS, ORDERS]
+TABLES = [CUSTOMERS, SEGMENTS, MEMBERS]
 
 
 def customer_columns(state: Customer) -> Row:
@@ -74,20 +54,6 @@ def segment_columns(state: Segment) -> Row:
     return {"name": state.name, "created_at": state.created_at}
 
 
-def keys_order(event: Any, envelope: Envelope) -> Iterable[RowKey]:
-    yield ORDERS, (envelope.project_id, event.order.id)
-
-
-def apply_order(rows: Rows, event: OrderCreated | OrderUpdated, envelope: Envelope) -> None:
-    state = event.order
-    key = (envelope.project_id, state.id)
-    row = rows.get(ORDERS, *key) or {}
-    row["doc"] = state.model_dump(mode="json", exclude_none=True)
-    row["source_id"] = state.source_id or row.get("source_id")
-    row["caused_by"] = event.caused_by or row.get("caused_by")
-    rows.put(ORDERS, key, row)
-
-
 def keys_member(event: Any, envelope: Envelope) -> Iterable[RowKey]:
     yield MEMBERS, (envelope.project_id, event.segment_id, event.customer_id)
 
@@ -101,15 +67,12 @@ def apply_left(rows: Rows, event: CustomerLeftSegment, envelope: Envelope) -> No
 
 
 CUSTOMER = document(CUSTOMERS, lambda event: event.customer, customer_columns)
-ORDER = Fold(keys_order, apply_order)
 FOLDS: dict[type[Event], Fold] = {
     CustomerCreated: CUSTOMER,
     CustomerUpdated: CUSTOMER,
     SegmentCreated: document(SEGMENTS, lambda event: event.segment, segment_columns),
     CustomerEnteredSegment: Fold(keys_member, apply_entered),
     CustomerLeftSegment: Fold(keys_member, apply_left),
-    OrderCreated: ORDER,
-    OrderUpdated: ORDER,
 }
 IGNORED: list[type[Event]] = [CustomEventRecorded]
 """The API has no list of custom events."""

@@ -33,7 +33,7 @@ PUBLICATIONS = Table(
 HOLDERS = Table(
     "voucher_holders",
     {"project_id": "text", "voucher_id": "text"},
-    {"holder_id": "text", "publish_count": "bigint"},
+    {"holder_id": "text", "publish_count": "bigint", "position": "bigint"},
 )
 CAMPAIGN_PUBLICATIONS = Table(
     "campaign_publications",
@@ -75,17 +75,22 @@ def apply_publication(
         row["error"] = event.error.model_dump(mode="json", exclude_none=True)
     else:
         for voucher in state.vouchers:
-            key = (project_id, voucher["id"])
-            count = (rows.get(HOLDERS, *key) or {"publish_count": 0})["publish_count"]
-            rows.put(
-                HOLDERS, key, {"holder_id": state.customer.get("id"), "publish_count": count + 1}
-            )
+            _hold(rows, (project_id, voucher["id"]), state.customer.get("id"), envelope.position)
     rows.put(PUBLICATIONS, (project_id, state.id), row)
     if state.campaign_id is not None:
         key = (project_id, state.campaign_id)
         totals = rows.get(CAMPAIGN_PUBLICATIONS, *key) or {"succeeded": 0, "failed": 0}
         totals["failed" if has_failed else "succeeded"] += 1
         rows.put(CAMPAIGN_PUBLICATIONS, key, totals)
+
+
+def _hold(rows: Rows, key: tuple[str, str], customer_id: str | None, position: int) -> None:
+    # Publications of one code are in different partitions: the newest one says who holds it.
+    row = rows.get(HOLDERS, *key) or {"publish_count": 0, "position": 0}
+    row["publish_count"] += 1
+    if position > row["position"]:
+        row |= {"holder_id": customer_id, "position": position}
+    rows.put(HOLDERS, key, row)
 
 
 def distribution_columns(state: Distribution) -> Row:

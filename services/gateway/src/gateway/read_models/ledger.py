@@ -17,8 +17,8 @@ from contracts.ledger import (
     RollbackFailed,
 )
 from contracts.messages import Envelope, Event
-from gateway.read_models.customers import ORDERS
 from gateway.read_models.documents import PROJECT_AND_ID
+from gateway.read_models.orders import ORDERS, apply_ledger
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
 REDEMPTIONS = Table(
@@ -154,7 +154,7 @@ def apply_succeeded(rows: Rows, event: RedemptionSucceeded, envelope: Envelope) 
         _totals(rows, project_id, item, event.order, is_rollback=False)
         _post(rows, envelope, item, event.redeemed_at, "CREDITS_REDEMPTION")
     _customer(rows, project_id, event.customer, redeemed=1, gift_amount=_credits(event))
-    _order(rows, project_id, event.order, event.redeemed_at, _root(event))
+    apply_ledger(rows, envelope, event.order, event.redeemed_at, _root(event))
 
 
 def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelope) -> None:
@@ -174,7 +174,7 @@ def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelop
     _customer(rows, project_id, event.customer, rolled_back=1, gift_amount=_credits(event))
     if event.order_mode == "WITH_ORDER":
         cause = event.parent_rollback_id or event.items[0].rollback_id
-        _order(rows, project_id, event.order, at, cause)
+        apply_ledger(rows, envelope, event.order, at, cause)
 
 
 def apply_failed(rows: Rows, event: RedemptionFailed, envelope: Envelope) -> None:
@@ -371,19 +371,6 @@ def _customer(rows: Rows, project_id: str, customer: JsonObject | None, **more: 
 def _add(rows: Rows, table: Table, key: tuple[str, str], **more: int) -> None:
     row = rows.get(table, *key) or dict.fromkeys(table.columns, 0)
     rows.put(table, key, {**row, **{name: row[name] + amount for name, amount in more.items()}})
-
-
-def _order(rows: Rows, project_id: str, order: JsonObject | None, at: datetime, cause: str) -> None:
-    order_id = (order or {}).get("id")
-    if order is None or order_id is None:
-        return
-    key = (project_id, order_id)
-    row = rows.get(ORDERS, *key) or {}
-    created_at = min(row.get("ledger_created_at") or at, at)
-    if row.get("ledger_at") is None or at >= row["ledger_at"]:
-        row |= {"ledger_doc": order, "ledger_cause": cause, "ledger_at": at}
-        row["source_id"] = order.get("source_id") or row.get("source_id")
-    rows.put(ORDERS, key, {**row, "ledger_created_at": created_at})
 
 
 def _root(event: RedemptionSucceeded) -> str:

@@ -1,0 +1,679 @@
+"""A small shop's history: every event that the read models know, in streams as services write them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from contracts import ids, public
+from contracts.campaigns import (
+    Assignment,
+    Campaign,
+    CampaignCreated,
+    CampaignDisabled,
+    CampaignEnabled,
+    CampaignUpdated,
+    ValidationRule,
+    ValidationRuleAssigned,
+    ValidationRuleCreated,
+    Voucher,
+    VoucherCreated,
+    VoucherDefinition,
+    VoucherDisabled,
+    VoucherEnabled,
+    VouchersGenerated,
+    VouchersGenerationCompleted,
+    VouchersGenerationFailed,
+    VouchersGenerationStarted,
+    VoucherUpdated,
+)
+from contracts.catalog import Product, ProductCreated, ProductUpdated, Sku, SkuCreated, SkuUpdated
+from contracts.customers import (
+    Customer,
+    CustomerCreated,
+    CustomerEnteredSegment,
+    CustomerLeftSegment,
+    CustomerUpdated,
+    Order,
+    OrderCreated,
+    OrderUpdated,
+    Segment,
+    SegmentCreated,
+)
+from contracts.distribution import (
+    Distribution,
+    DistributionCreated,
+    DistributionUpdated,
+    Publication,
+    PublicationFailed,
+    PublicationSucceeded,
+)
+from contracts.errors import ErrorBody
+from contracts.ledger import (
+    BalanceAdjusted,
+    Posted,
+    RedeemedItem,
+    RedemptionFailed,
+    RedemptionRolledBack,
+    RedemptionSucceeded,
+    RollbackFailed,
+    RolledBackItem,
+)
+from contracts.messages import Event
+from contracts.webhooks import (
+    DeliveryAttempted,
+    Endpoint,
+    EndpointCreated,
+    EndpointDeleted,
+    EndpointDisabled,
+    EndpointUpdated,
+)
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+CODES = ["GEN-1", "GEN-2", "GEN-3"]
+EXCEEDED = ErrorBody(code=400, key="quantity_exceeded", message="quantity exceeded")
+
+
+class Happened(NamedTuple):
+    """One event of the history."""
+
+    source: str
+    stream: str
+    event: Event
+
+
+def at(minutes: float) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+PERCENT = VoucherDefinition(
+    type="DISCOUNT_VOUCHER",
+    discount={"type": "PERCENT", "percent_off": 10.0, "effect": "APPLY_TO_ORDER"},
+    redemption={"quantity": 2},
+    metadata={"kind": "autumn"},
+    start_date=at(-60),
+    expiration_date=datetime(2027, 1, 1, tzinfo=UTC),
+)
+GIFT = VoucherDefinition(
+    type="GIFT_VOUCHER",
+    gift={"amount": 5000, "effect": "APPLY_TO_ORDER"},
+    redemption={"quantity": None},
+)
+
+
+class World:
+    """The history of one project, and the ids of what is in it."""
+
+    def __init__(self, project_id: str) -> None:
+        self.project_id = project_id
+        self.customer_id = ids.customer_id(project_id, "ada")
+        self.other_id = ids.customer_id(project_id, "bob")
+        self.order_id = ids.order_id(project_id, "o-1")
+        self.gift_id = ids.voucher_id(project_id, "GIFT")
+        self.solo_id = ids.voucher_id(project_id, "SOLO")
+        self.product_id = ids.product_id(project_id, "shoe")
+        self.sku_id = ids.sku_id(project_id, "shoe-42")
+        self.generated = [ids.voucher_id(project_id, code) for code in CODES]
+        self.happened: list[Happened] = [
+            *self._campaigns(),
+            *self._rules(),
+            *self._catalog(),
+            *self._customers(),
+            *self._ledger(),
+            *self._distribution(),
+            *self._webhooks(),
+        ]
+
+    # -- campaigns --------------------------------------------------------------------------------
+
+    def _campaigns(self) -> list[Happened]:
+        autumn = Campaign(
+            id="camp_1",
+            name="Autumn",
+            description="All of autumn",
+            campaign_type="DISCOUNT_COUPONS",
+            type="STATIC",
+            voucher=PERCENT.model_copy(update={"code_config": {"pattern": "GEN-#"}}),
+            metadata={"season": "autumn"},
+            start_date=at(-60),
+            validity_day_of_week=[1, 2, 3],
+            created_at=at(0),
+        )
+        gifts = Campaign(
+            id="camp_2",
+            name="Gifts",
+            campaign_type="GIFT_VOUCHERS",
+            type="AUTO_UPDATE",
+            voucher=GIFT,
+            created_at=at(1),
+        )
+        promotion = Campaign(
+            id="camp_3", name="Tiers", campaign_type="PROMOTION", type="STATIC", created_at=at(2)
+        )
+        changed = autumn.model_copy(update={"description": None, "updated_at": at(9), "version": 5})
+        off = promotion.model_copy(update={"active": False, "updated_at": at(3), "version": 2})
+        started = VouchersGenerationStarted(
+            campaign_id="camp_1", action_id="aa_1", total=3, started_at=at(0)
+        )
+        first = VouchersGenerated(
+            campaign_id="camp_1",
+            action_id="aa_1",
+            codes=CODES[:2],
+            done=2,
+            total=3,
+            generated_at=at(0.5),
+        )
+        second = first.model_copy(update={"codes": CODES[2:], "done": 3, "generated_at": at(1)})
+        completed = VouchersGenerationCompleted(
+            campaign_id="camp_1", action_id="aa_1", total=3, completed_at=at(1)
+        )
+        failed_start = started.model_copy(
+            update={"campaign_id": "camp_3", "action_id": "aa_2", "total": 9}
+        )
+        failed = VouchersGenerationFailed(
+            campaign_id="camp_3",
+            action_id="aa_2",
+            done=0,
+            total=9,
+            error=EXCEEDED,
+            failed_at=at(4),
+        )
+        history = [
+            ("campaign-camp_1", CampaignCreated(campaign=autumn)),
+            ("campaign-camp_1", started),
+            ("campaign-camp_1", first),
+            ("campaign-camp_1", second),
+            ("campaign-camp_1", completed),
+            ("campaign-camp_1", CampaignUpdated(campaign=changed)),
+            ("campaign-camp_2", CampaignCreated(campaign=gifts)),
+            ("campaign-camp_3", CampaignCreated(campaign=promotion)),
+            ("campaign-camp_3", failed_start),
+            ("campaign-camp_3", failed),
+            ("campaign-camp_3", CampaignDisabled(campaign=off)),
+            ("campaign-camp_3", CampaignEnabled(campaign=promotion)),
+            ("campaign-camp_3", CampaignDisabled(campaign=off)),
+            *self._vouchers(),
+        ]
+        return [Happened("campaigns", stream, event) for stream, event in history]
+
+    def _vouchers(self) -> list[tuple[str, Event]]:
+        solo = Voucher(id=self.solo_id, code="SOLO", definition=PERCENT, created_at=at(5))
+        off = solo.model_copy(update={"active": False, "updated_at": at(6), "version": 2})
+        card = Voucher(id=self.gift_id, code="GIFT", campaign_id="camp_2", created_at=at(4))
+        own = PERCENT.model_copy(update={"redemption": {"quantity": 7}, "additional_info": "box"})
+        changed = Voucher(
+            id=self.generated[1],
+            code=CODES[1],
+            campaign_id="camp_1",
+            definition=own,
+            created_at=at(0.5),
+            updated_at=at(10),
+            version=2,
+        )
+        disabled = Voucher(
+            id=self.generated[2],
+            code=CODES[2],
+            campaign_id="camp_1",
+            active=False,
+            created_at=at(1),
+            updated_at=at(11),
+        )
+        return [
+            (f"voucher-{self.solo_id}", VoucherCreated(voucher=solo)),
+            (f"voucher-{self.solo_id}", VoucherDisabled(voucher=off)),
+            (f"voucher-{self.solo_id}", VoucherEnabled(voucher=solo)),
+            (f"voucher-{self.gift_id}", VoucherCreated(voucher=card)),
+            (f"voucher-{self.generated[1]}", VoucherUpdated(voucher=changed)),
+            (f"voucher-{self.generated[2]}", VoucherDisabled(voucher=disabled)),
+        ]
+
+    def _rules(self) -> list[Happened]:
+        rule = ValidationRule(
+            id="val_1",
+            name="Big orders",
+            rules={
+                "1": {"name": "order.amount", "conditions": {"$more_than": [1000]}},
+                "logic": "1",
+            },
+            error={"message": "Buy more"},
+            created_at=at(5),
+        )
+        assigned = Assignment(
+            id="asgm_1",
+            rule_id="val_1",
+            related_object_type="campaign",
+            related_object_id="camp_1",
+            created_at=at(6),
+        )
+        second = assigned.model_copy(
+            update={
+                "id": "asgm_2",
+                "related_object_type": "voucher",
+                "related_object_id": self.solo_id,
+                "created_at": at(7),
+            }
+        )
+        return [
+            Happened("campaigns", "rule-val_1", ValidationRuleCreated(rule=rule)),
+            Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=assigned)),
+            Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=second)),
+        ]
+
+    # -- catalogue and customers ------------------------------------------------------------------
+
+    def _catalog(self) -> list[Happened]:
+        shoe = Product(
+            id=self.product_id,
+            source_id="shoe",
+            name="Shoe",
+            price=9900,
+            attributes=["size"],
+            metadata={"brand": "x"},
+            created_at=at(0),
+        )
+        size = Sku(
+            id=self.sku_id,
+            product_id=shoe.id,
+            source_id="shoe-42",
+            sku="42",
+            price=9900,
+            currency="EUR",
+            attributes={"size": "42"},
+            created_at=at(1),
+        )
+        cheaper = shoe.model_copy(update={"price": 8900, "updated_at": at(2)})
+        plain = Product(id="prod_2", created_at=at(3))
+        dearer = size.model_copy(update={"price": 9950, "updated_at": at(3)})
+        history = [
+            (f"product-{shoe.id}", ProductCreated(product=shoe)),
+            (f"product-{shoe.id}", ProductUpdated(product=cheaper)),
+            ("product-prod_2", ProductCreated(product=plain)),
+            (f"sku-{size.id}", SkuCreated(sku=size)),
+            (f"sku-{size.id}", SkuUpdated(sku=dearer)),
+        ]
+        return [Happened("catalog", stream, event) for stream, event in history]
+
+    def _customers(self) -> list[Happened]:
+        ada = Customer(
+            id=self.customer_id,
+            source_id="ada",
+            name="Ada",
+            email="ada@shop.example",
+            phone="+49 30 1",
+            address={"city": "Berlin", "country": "DE"},
+            metadata={"tier": "vip", "age": 36},
+            created_at=at(0),
+        )
+        named = ada.model_copy(update={"name": "Ada L.", "updated_at": at(1)})
+        bob = Customer(id=self.other_id, source_id="bob", created_at=at(2))
+        segment = Segment(
+            id="seg_1", name="Listed", type="static", customer_ids=[ada.id], created_at=at(3)
+        )
+        moving = Segment(
+            id="seg_2",
+            name="VIPs",
+            type="auto-update",
+            filter={"junction": "and", "metadata.tier": {"conditions": {"$is": ["vip"]}}},
+            created_at=at(4),
+        )
+        listed = {"segment_id": "seg_1", "segment_name": "Listed"}
+        vip = {"segment_id": "seg_2", "segment_name": "VIPs"}
+        stream, other = f"customer-{ada.id}", f"customer-{bob.id}"
+        history = [
+            (stream, CustomerCreated(customer=ada)),
+            (stream, CustomerUpdated(customer=named)),
+            (other, CustomerCreated(customer=bob)),
+            ("segment-seg_1", SegmentCreated(segment=segment)),
+            ("segment-seg_2", SegmentCreated(segment=moving)),
+            (stream, CustomerEnteredSegment(customer_id=ada.id, **listed)),
+            (stream, CustomerEnteredSegment(customer_id=ada.id, **vip)),
+            (other, CustomerEnteredSegment(customer_id=bob.id, **vip)),
+            (other, CustomerLeftSegment(customer_id=bob.id, **vip)),
+            *self._orders(),
+        ]
+        return [Happened("customers", stream, event) for stream, event in history]
+
+    def _orders(self) -> list[tuple[str, Event]]:
+        order = Order(
+            id=self.order_id,
+            source_id="o-1",
+            customer_id=self.customer_id,
+            amount=20000,
+            initial_amount=20000,
+            items=[self._item()],
+            metadata={"shop": "web"},
+            created_at=at(20),
+        )
+        paid = order.model_copy(
+            update={
+                "status": "PAID",
+                "discount_amount": 2500,
+                "total_discount_amount": 2500,
+                "total_amount": 17500,
+                "updated_at": at(30.01),
+            }
+        )
+        alone = Order(id="ord_alone", status="FULFILLED", amount=100, created_at=at(21))
+        return [
+            (f"order-{order.id}", OrderCreated(order=order)),
+            (
+                f"order-{order.id}",
+                OrderUpdated(
+                    order=paid, previous_status="CREATED", caused_by="r_p", caused_at=at(30)
+                ),
+            ),
+            ("order-ord_alone", OrderCreated(order=alone)),
+        ]
+
+    def _item(self) -> dict:
+        return {
+            "quantity": 2,
+            "amount": 20000,
+            "price": 10000,
+            "subtotal_amount": 20000,
+            "product": {"id": self.product_id, "source_id": "shoe", "name": "Shoe", "price": 8900},
+        }
+
+    # -- ledger -----------------------------------------------------------------------------------
+
+    def snapshot(self, code: str, voucher_id: str, definition: VoucherDefinition, campaign=None):
+        """Return a voucher as plans name it."""
+        state = {"id": voucher_id, "code": code, "campaign_id": campaign, "created_at": at(0)}
+        shown = public.voucher(
+            state, definition.model_dump(mode="json"), campaign_name=None, balances={}
+        )
+        names = ("id", "code", "type", "campaign_id", "discount", "gift", "object")
+        return {name: shown[name] for name in names if shown.get(name) is not None}
+
+    def priced(self, order_id: str, source_id: str, amount: int, taken: int) -> dict:
+        return {
+            "id": order_id,
+            "source_id": source_id,
+            "status": "PAID",
+            "amount": amount,
+            "initial_amount": amount,
+            "discount_amount": taken,
+            "total_discount_amount": taken,
+            "total_amount": amount - taken,
+            "applied_discount_amount": taken,
+            "total_applied_discount_amount": taken,
+            "items": [self._item()],
+            "customer_id": self.customer_id,
+            "customer": {"id": self.customer_id, "object": "customer"},
+            "metadata": {"shop": "web"},
+        }
+
+    def _ledger(self) -> list[Happened]:
+        customer = {
+            "id": self.customer_id,
+            "source_id": "ada",
+            "name": "Ada L.",
+            "email": "ada@shop.example",
+            "metadata": {"tier": "vip"},
+        }
+        history = [
+            ("redemption-r_p", self._stack(customer)),
+            ("redemption-r_4", self._again(customer, "r_4", 2600)),
+            ("redemption-r_5", self._again(customer, "r_5", 2700)),
+            ("redemption-r_3", self._single(customer)),
+            ("redemption-r_3", self._rollback(customer)),
+            (
+                "redemption-rf_1",
+                RedemptionFailed(
+                    redemption_id="rf_1",
+                    redeemables=[{"object": "voucher", "id": "GEN-1"}],
+                    refused={
+                        "object": "voucher",
+                        "id": "GEN-1",
+                        "voucher": self.snapshot("GEN-1", self.generated[0], PERCENT, "camp_1"),
+                    },
+                    customer=customer,
+                    order=None,
+                    error=EXCEEDED,
+                    failed_at=at(32),
+                ),
+            ),
+            (
+                "redemption-rf_2",
+                RedemptionFailed(
+                    redemption_id="rf_2",
+                    redeemables=[{"object": "voucher", "id": "NOPE"}],
+                    refused={"object": "voucher", "id": "NOPE"},
+                    error=ErrorBody(code=404, key="resource_not_found", message="Not found"),
+                    failed_at=at(33),
+                ),
+            ),
+            (
+                "rollback-rrf_1",
+                RollbackFailed(
+                    rollback_id="rrf_1",
+                    redemption_id="r_3",
+                    error=ErrorBody(
+                        code=400, key="already_rolled_back", message="Already rolled back"
+                    ),
+                    failed_at=at(40),
+                ),
+            ),
+            (
+                "adjustment-vtx_a",
+                BalanceAdjusted(
+                    transaction_id="vtx_a",
+                    voucher={
+                        "id": self.gift_id,
+                        "code": "GIFT",
+                        "type": "GIFT_VOUCHER",
+                        "campaign_id": "camp_2",
+                    },
+                    account=f"credits/{self.gift_id}",
+                    unit="credit",
+                    amount=700,
+                    limit=5000,
+                    limit_version=1,
+                    used=500,
+                    available=5200,
+                    source_id="pos-1",
+                    reason="goodwill",
+                    adjusted_at=at(41),
+                ),
+            ),
+        ]
+        return [Happened("ledger", stream, event) for stream, event in history]
+
+    def _stack(self, customer: dict) -> RedemptionSucceeded:
+        order = self.priced(self.order_id, "o-1", 20000, 2500)
+        contra = f"order/{self.order_id}"
+        first = RedeemedItem(
+            redemption_id="r_1",
+            redeemable={"object": "voucher", "id": "GEN-1"},
+            related_object_type="voucher",
+            related_object_id=self.generated[0],
+            voucher=self.snapshot("GEN-1", self.generated[0], PERCENT, "camp_1"),
+            campaign_id="camp_1",
+            campaign_name="Autumn",
+            discount_amount=2000,
+            result={"discount": PERCENT.discount},
+            order=self.priced(self.order_id, "o-1", 20000, 2000),
+            posted=[
+                self._posted(f"uses/{self.generated[0]}", contra, "use", 1, 1, 1),
+                self._posted("campaign-discount/camp_1", contra, "discount", 2000, 2000, None),
+            ],
+        )
+        second = RedeemedItem(
+            redemption_id="r_2",
+            redeemable={"object": "voucher", "id": "GIFT", "gift": {"credits": 500}},
+            related_object_type="voucher",
+            related_object_id=self.gift_id,
+            voucher=self.snapshot("GIFT", self.gift_id, GIFT, "camp_2"),
+            campaign_id="camp_2",
+            campaign_name="Gifts",
+            amount=500,
+            discount_amount=500,
+            result={"gift": {"credits": 500}},
+            order=order,
+            posted=[
+                self._posted(f"uses/{self.gift_id}", contra, "use", 1, 1, None),
+                self._posted(f"credits/{self.gift_id}", contra, "credit", 500, 500, 4500),
+            ],
+        )
+        return RedemptionSucceeded(
+            parent_id="r_p",
+            items=[first, second],
+            customer=customer,
+            order=order,
+            metadata={"till": 1},
+            api_key_id="key_1",
+            redeemed_at=at(30),
+        )
+
+    def _again(self, customer: dict, redemption_id: str, taken: int) -> RedemptionSucceeded:
+        """Redeem another code on the order of the stack; two of these share one instant."""
+        item = RedeemedItem(
+            redemption_id=redemption_id,
+            redeemable={"object": "voucher", "id": "GEN-2"},
+            related_object_type="voucher",
+            related_object_id=self.generated[1],
+            voucher=self.snapshot("GEN-2", self.generated[1], PERCENT, "camp_1"),
+            campaign_id="camp_1",
+            discount_amount=100,
+            posted=[],
+        )
+        order = self.priced(self.order_id, "o-1", 20000, taken)
+        return RedemptionSucceeded(
+            items=[item], customer=customer, order=order, redeemed_at=at(30.5)
+        )
+
+    def _posted(
+        self, account: str, contra: str, unit: str, amount: int, used: int, left: int | None
+    ) -> Posted:
+        return Posted(
+            account=account, contra=contra, unit=unit, amount=amount, used=used, available=left
+        )
+
+    def _single(self, customer: dict) -> RedemptionSucceeded:
+        order_id = ids.order_id(self.project_id, "o-2")
+        order = self.priced(order_id, "o-2", 1000, 100)
+        item = RedeemedItem(
+            redemption_id="r_3",
+            redeemable={"object": "voucher", "id": "SOLO"},
+            related_object_type="voucher",
+            related_object_id=self.solo_id,
+            voucher=self.snapshot("SOLO", self.solo_id, PERCENT),
+            discount_amount=100,
+            result={"discount": PERCENT.discount},
+            order=order,
+            posted=[
+                self._posted(f"uses/{self.solo_id}", f"order/{order_id}", "use", 1, 1, 1),
+                self._posted(
+                    f"customer-uses/{self.solo_id}/{self.customer_id}", "world", "use", 1, 1, 0
+                ),
+            ],
+        )
+        return RedemptionSucceeded(items=[item], customer=customer, order=order, redeemed_at=at(31))
+
+    def _rollback(self, customer: dict) -> RedemptionRolledBack:
+        order_id = ids.order_id(self.project_id, "o-2")
+        order = {
+            **self.priced(order_id, "o-2", 1000, 0),
+            "status": "CANCELED",
+        }
+        item = RolledBackItem(
+            rollback_id="rr_1",
+            redemption_id="r_3",
+            related_object_type="voucher",
+            related_object_id=self.solo_id,
+            voucher=self.snapshot("SOLO", self.solo_id, PERCENT),
+            posted=[
+                self._posted(f"uses/{self.solo_id}", f"order/{order_id}", "use", -1, 0, 2),
+                self._posted(
+                    f"customer-uses/{self.solo_id}/{self.customer_id}", "world", "use", -1, 0, 1
+                ),
+            ],
+        )
+        return RedemptionRolledBack(
+            redemption_id="r_3",
+            items=[item],
+            order=order,
+            customer=customer,
+            reason="returned",
+            rolled_back_at=at(35),
+        )
+
+    # -- distribution and webhooks ----------------------------------------------------------------
+
+    def _distribution(self) -> list[Happened]:
+        ada = {"id": self.customer_id, "source_id": "ada", "name": "Ada L.", "metadata": {}}
+        bob = {"id": self.other_id, "source_id": "bob"}
+        code = {"id": self.generated[0], "code": "GEN-1", "campaign_id": "camp_1"}
+        publication = Publication(
+            id="pub_1",
+            customer=ada,
+            campaign_id="camp_1",
+            vouchers=[code],
+            source_id="p-1",
+            metadata={"why": "birthday"},
+            created_at=at(22),
+        )
+        again = Publication(
+            id="pub_2", customer=bob, campaign_id="camp_1", vouchers=[code], created_at=at(24)
+        )
+        refused = Publication(id="pub_3", customer=bob, campaign_id="camp_1", created_at=at(23))
+        error = ErrorBody(
+            code=400, key="no_voucher_suitable_for_publication", message="Couldn't find any voucher"
+        )
+        automatic = Distribution(
+            id="distr_1",
+            name="Welcome",
+            trigger={"type": "customer.custom_event", "custom_event": {"name": "signed_up"}},
+            campaign_id="camp_1",
+            message={"channel": "email", "subject": "Hi", "text": "{{ voucher.code }}"},
+            created_at=at(20),
+        )
+        paused = automatic.model_copy(update={"active": False, "updated_at": at(21)})
+        history = [
+            ("publication-pub_1", PublicationSucceeded(publication=publication)),
+            ("publication-pub_2", PublicationSucceeded(publication=again)),
+            ("publication-pub_3", PublicationFailed(publication=refused, error=error)),
+            ("distribution-distr_1", DistributionCreated(distribution=automatic)),
+            ("distribution-distr_1", DistributionUpdated(distribution=paused)),
+        ]
+        return [Happened("distribution", stream, event) for stream, event in history]
+
+    def _webhooks(self) -> list[Happened]:
+        endpoint = Endpoint(
+            id="wh_1",
+            target_url="https://shop.example/hooks",
+            events=["redemption.succeeded"],
+            secret="ciphertext",
+            created_at=at(0),
+        )
+        off = endpoint.model_copy(update={"active": False, "updated_at": at(50)})
+        gone = endpoint.model_copy(update={"id": "wh_2"})
+        first = DeliveryAttempted(
+            delivery_id="whs_1",
+            endpoint_id="wh_1",
+            event_id="evt_1",
+            event_type="redemption.succeeded",
+            attempt=1,
+            status="pending",
+            response_status=500,
+            duration_ms=12,
+            attempted_at=at(31),
+            next_attempt_at=at(32),
+        )
+        second = first.model_copy(
+            update={
+                "attempt": 2,
+                "status": "delivered",
+                "response_status": 200,
+                "attempted_at": at(32),
+                "next_attempt_at": None,
+            }
+        )
+        history = [
+            ("endpoint-wh_1", EndpointCreated(endpoint=endpoint)),
+            ("endpoint-wh_1", EndpointUpdated(endpoint=endpoint)),
+            ("endpoint-wh_1", EndpointDisabled(endpoint=off, reason="410")),
+            ("endpoint-wh_2", EndpointCreated(endpoint=gone)),
+            ("endpoint-wh_2", EndpointDeleted(endpoint_id="wh_2", deleted_at=at(2))),
+            ("delivery-whs_1", first),
+            ("delivery-whs_1", second),
+        ]
+        return [Happened("webhooks", stream, event) for stream, event in history]
