@@ -1,0 +1,1 @@
+"""The pure part: endpoints, deliveries, and what events mean to the outside."""
