@@ -52,9 +52,8 @@ async def main() -> int:
         _entry("codes stored and searchable", "1/s", generated, "bare COPY", copied, 0.3),
     ]
     _print(rows)
-    print(
-        f"\nAt saturation ({CALLERS} callers, {SECONDS:.0f} s, {failed} not answered 200) the processor went to:"
-    )
+    print(f"\nAt saturation ({CALLERS} callers, {SECONDS:.0f} s, {failed} not answered 200)")
+    print("the processor's time went to:")
     total = sum(used.values())
     for name, seconds in used.most_common():
         print(f"  {name:<15} {100 * seconds / total:5.1f} %")

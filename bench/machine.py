@@ -23,7 +23,8 @@ def describe() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.machine()
-    return f"{os.cpu_count()} cores of {model}, {int(memory) // 1024 // 1024} GiB, Python {platform.python_version()}"
+    gibibytes = int(memory) // 1024 // 1024
+    return f"{os.cpu_count()} cores of {model}, {gibibytes} GiB, Python {platform.python_version()}"
 
 
 def processor_seconds() -> Counter[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tessera_stack.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]

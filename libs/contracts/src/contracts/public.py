@@ -671,7 +671,7 @@ def project(state: Json) -> JsonObject:
         "client_loyalty_events_enabled": False,
         "client_set_voucher_expiration_date_enabled": False,
         "webhooks_callout_notifications": {"distributions": SILENT, "webhooks": SILENT},
-        "api_usage_notifications": dict.fromkeys(USAGE, {"enabled": False, "value": 80, "emails": [], "in_app": False}),
+        "api_usage_notifications": {name: dict(NO_ALARM) for name in USAGE},
         **{
             name: value
             for name, value in (state.get("settings") or {}).items()
@@ -683,6 +683,7 @@ def project(state: Json) -> JsonObject:
 
 SILENT: JsonObject = {"email": False, "in_app": False, "emails": []}
 """Tessera tells of failing webhooks by metrics and lists, not by notifications."""
+NO_ALARM: JsonObject = {"enabled": False, "value": 80, "emails": [], "in_app": False}
 USAGE = ("redemptions", "messages", "api_calls", "bulk_api_calls", "webhook_calls", "cycle_calls")
 PROJECT_SETTINGS = {
     "description",
