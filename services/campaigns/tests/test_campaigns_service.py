@@ -172,6 +172,15 @@ async def test_names_and_codes_are_unique_in_a_project_and_free_in_another(harne
     assert other.body["voucher"]["id"] == ids.voucher_id("p2", "HELLO")
 
 
+async def test_a_name_means_the_project_s_own_campaign(harness):
+    await harness.command("p1", campaign("camp_1"))
+    await harness.command("p2", campaign("camp_2"))
+    for project_id, campaign_id in (("p1", "camp_1"), ("p2", "camp_2")):
+        command = SetCampaignActive(campaign_id="Autumn", active=False)
+        reply = await harness.command(project_id, command)
+        assert reply.body["campaign"]["id"] == campaign_id
+
+
 async def test_two_commands_for_one_code_in_one_batch(harness):
     replies = await harness.commands([("p1", voucher("ONE")), ("p1", voucher("ONE"))])
     assert sorted(reply.status for reply in replies) == [200, 409]
