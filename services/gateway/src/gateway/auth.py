@@ -1,15 +1,22 @@
 """Who calls: server, client-side and management keys, and how often they may."""
 
 import hmac
+import math
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import structlog
+
 from contracts.errors import DomainError, ErrorBody
-from gateway import queries
-from runtime import secrets
-from runtime.database import Pool
+from gateway import limits, queries
+from runtime import clock, secrets
+from runtime.database import INFRASTRUCTURE_ERRORS, Pool
 from runtime.settings import Settings
+
+logger = structlog.get_logger()
 
 
 class Unauthorized(DomainError):
@@ -23,7 +30,9 @@ class Unauthorized(DomainError):
 class TooManyRequests(DomainError):
     """The project's rate is exceeded."""
 
-    retry_after_s = 1
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
 
     def body(self) -> ErrorBody:
         """Return the answer that the client gets."""
@@ -68,42 +77,64 @@ class ApiKey:
 
 
 class Keys:
-    """Proves credentials. Keys are read once in a while, not on every request."""
+    """Proves credentials. Keys are read once in a while, not on every request.
+
+    ``cache_s`` is how long a key that was revoked by another process still works. While Postgres is
+    away, keys that are known go on working.
+    """
 
     def __init__(self, settings: Settings, cache_s: float) -> None:
         self.pool: Pool | None = None
         self._settings = settings
         self._cache_s = cache_s
-        self._known: dict[str, tuple[float, ApiKey]] = {}
+        self._known: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
 
     async def authenticate(self, kind: str, credentials: Credentials) -> ApiKey:
         """Return the key; raises ``Unauthorized``."""
         given = getattr(credentials, kind)
         if given is None:
             raise Unauthorized(f"This operation needs {HEADERS[kind]}")
-        app_id, token = given
+        return await self.prove(kind, *given, origin=credentials.origin)
+
+    async def prove(self, kind: str, app_id: str, token: str, *, origin: str = "") -> ApiKey:
+        """Return the key of this kind if the token is its own; raises ``Unauthorized``."""
         key = await self._find(app_id)
         proof = secrets.keyed_hash(self._settings, token)
-        if key is None or not hmac.compare_digest(key.token_hash, proof) or key.kind != kind:
+        # An unknown key costs the same comparison as a wrong token.
+        expected = key.token_hash if key is not None else "0" * len(proof)
+        is_proved = hmac.compare_digest(expected, proof)
+        if key is None or not is_proved or key.kind != kind:
             raise Unauthorized("The keys are unknown, revoked, or of another kind")
-        if kind == "client" and not _is_allowed(credentials.origin, key.origins):
+        if kind == "client" and not _is_allowed(origin, key.origins):
             raise Unauthorized("The origin is not on the key's list")
         return key
 
+    def forget(self, app_id: str) -> None:
+        """Read the key again when it is used next."""
+        self._known.pop(app_id, None)
+
     async def _find(self, app_id: str) -> ApiKey | None:
         known = self._known.get(app_id)
-        if known is not None and known[0] > time.monotonic():
+        now = time.monotonic()
+        if known is not None and known[0] > now:
             return known[1]
-        if "\x00" in app_id:
+        if "\x00" in app_id or len(app_id) > limits.APP_ID_LENGTH_MAX:
             return None
         assert self.pool is not None, "the gateway has started"
-        async with self.pool.acquire() as connection:
-            row = await queries.find_key(connection, app_id)
-        if row is None:
-            self._known.pop(app_id, None)
-            return None
-        key = _key(row)
-        self._known[app_id] = (time.monotonic() + self._cache_s, key)
+        try:
+            async with self.pool.acquire() as connection:
+                row = await queries.find_key(connection, app_id)
+        except INFRASTRUCTURE_ERRORS as error:
+            if known is None or known[1] is None:
+                raise
+            logger.warning("key_not_read_again", error=repr(error))
+            key: ApiKey | None = known[1]
+        else:
+            key = None if row is None else _key(row)
+        self._known[app_id] = (now + self._cache_s, key)
+        self._known.move_to_end(app_id)
+        while len(self._known) > limits.KEYS_REMEMBERED_MAX:
+            self._known.popitem(last=False)
         return key
 
 
@@ -133,20 +164,26 @@ HEADERS = {
 class Rates:
     """A bucket of requests per project, refilled evenly; each gateway counts for itself."""
 
-    def __init__(self, rate_per_minute: int) -> None:
+    def __init__(self, rate_per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         self._default = rate_per_minute
+        self._now = now
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, key: ApiKey, extra: list[tuple[bytes, bytes]]) -> None:
+    def take(self, key: ApiKey, headers: list[tuple[bytes, bytes]]) -> None:
         """Take one request from the bucket; raises ``TooManyRequests``. Adds the rate's headers."""
+        owner = key.project_id or key.key_id
         rate = key.rate_per_minute or self._default
-        now = time.monotonic()
-        left, at = self._buckets.get(key.project_id or key.key_id, (float(rate), now))
+        now = self._now()
+        left, at = self._buckets.get(owner, (float(rate), now))
         left = min(float(rate), left + (now - at) * rate / 60)
         is_over = left < 1
-        self._buckets[key.project_id or key.key_id] = (left if is_over else left - 1, now)
-        extra.append((b"x-rate-limit-limit", str(rate).encode()))
-        extra.append((b"x-rate-limit-remaining", str(max(int(left) - 1, 0)).encode()))
+        left = left if is_over else left - 1
+        self._buckets[owner] = (left, now)
+        wait_s = math.ceil(max(0.0, (1 - left) * 60 / rate))
+        retry_at = int(clock.now().timestamp()) + wait_s
+        headers.append((b"x-rate-limit-limit", str(rate).encode()))
+        headers.append((b"x-rate-limit-remaining", str(int(left)).encode()))
+        headers.append((b"x-rate-limit-retry", str(retry_at).encode()))
         if is_over:
-            extra.append((b"x-rate-limit-type", b"api_calls"))
-            raise TooManyRequests
+            headers.append((b"x-rate-limit-type", b"api_calls"))
+            raise TooManyRequests(wait_s)

@@ -4,23 +4,27 @@ An operation is a function in ``operations/`` with the decorator :func:`operatio
 be told of it. It gets a :class:`Call` and returns the body, or an :class:`Answer`.
 """
 
-import asyncio
 import hashlib
+import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+import asyncpg
 import orjson
 import structlog
+from prometheus_client import Histogram
+from pydantic import ValidationError
 
 from contracts import topics
 from contracts.errors import (
     DomainError,
     ErrorBody,
-    IdempotencyKeyReused,
     InvalidPayload,
+    InvalidQueryParams,
     JsonObject,
     NotFound,
     Unavailable,
@@ -36,7 +40,10 @@ from contracts.messages import (
 )
 from gateway import limits
 from gateway.auth import ApiKey, Credentials
-from runtime import clock, ids
+from gateway.body import NO_FIELDS, Fields, parse_json
+from gateway.body import read as read_fields
+from runtime import ids
+from runtime.database import INFRASTRUCTURE_ERRORS
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -47,6 +54,14 @@ SERVER = "server"
 CLIENT = "client"
 MANAGEMENT = "management"
 POSITIONS_HEADER = "x-tessera-positions"
+Headers = list[tuple[bytes, bytes]]
+
+SECONDS = Histogram(
+    "tessera_http_seconds",
+    "Time from a request to its answer",
+    ["operation", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
 
 
 class Answer(NamedTuple):
@@ -68,8 +83,16 @@ class ApiError(Exception):
 class HttpError(DomainError):
     """An error of the protocol, before any operation."""
 
-    def __init__(self, status: int, key: str, message: str, details: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        key: str,
+        message: str,
+        details: str | None = None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
         super().__init__(details)
+        self.headers = tuple(headers)
         self._told = ErrorBody(code=status, key=key, message=message, details=details)
 
     def body(self) -> ErrorBody:
@@ -88,22 +111,37 @@ class Operation:
     path: str
     handler: Handler
     auth: str
-    fields: tuple[str, ...]
+    fields: Fields
     summary: str
-    is_list_body: bool = False
+    is_answer_kept: bool
+    """Whether the gateway itself keeps the answer for requests that are repeated with their key."""
+
+    @property
+    def name(self) -> str:
+        """Method and path, for logs and metrics."""
+        return f"{self.method} {self.path}"
 
 
 OPERATIONS: list[Operation] = []
 
 
 def operation(
-    method: str, path: str, *, auth: str = SERVER, fields: Sequence[str] = (), summary: str = ""
+    method: str,
+    path: str,
+    *,
+    auth: str = SERVER,
+    fields: Fields = NO_FIELDS,
+    is_answer_kept: bool = True,
 ) -> Callable[[Handler], Handler]:
-    """Register an operation; ``fields`` are the properties of its body, others are ignored."""
+    """Register an operation; ``fields`` are the properties of its body, others are ignored.
+
+    ``is_answer_kept`` False: the answer follows from one stored reply, or has a secret in it.
+    """
 
     def register(handler: Handler) -> Handler:
-        told = summary or (handler.__doc__ or "").strip().splitlines()[0]
-        OPERATIONS.append(Operation(method, path, handler, auth, tuple(fields), told))
+        summary = (handler.__doc__ or "").strip().splitlines()[0]
+        is_kept = is_answer_kept and method != "GET"
+        OPERATIONS.append(Operation(method, path, handler, auth, fields, summary, is_kept))
         return handler
 
     return register
@@ -144,21 +182,30 @@ class Call:
 
         ``remember`` names what the command wrote (``voucher/…``): reads of it wait for the write.
         """
-        reply = await self._ask(topics.commands(service), key, command)
-        self.gateway.writes.remember(self.project_id, service, reply.positions, remember)
+        try:
+            reply = await self._ask(topics.commands(service), key, command)
+        finally:
+            self.remember(service, remember)
         return reply.body or {}
 
     async def request(self, key: str, request: Request, *, scopes: Sequence[str] = ()) -> Reply:
         """Ask the engine, which first waits for the writes of the ``scopes``."""
         after = (*self.after, *self.gateway.writes.of(self.project_id, scopes))
         known = tuple(p for p in after if p.service in ENGINE_READS)
-        return await self._ask(topics.ENGINE_REQUESTS, key, request, known)
+        try:
+            return await self._ask(topics.ENGINE_REQUESTS, key, request, known)
+        finally:
+            self.remember("ledger", scopes)
+
+    def remember(self, service: str, scopes: Sequence[str]) -> None:
+        """Remember what this call has written so far, refusals included, under the scopes."""
+        self.gateway.writes.remember(self.project_id, service, self.positions, scopes)
 
     async def _ask(
         self, topic: str, key: str, message: Message, after: tuple[Position, ...] = ()
     ) -> Reply:
         self._commands += 1
-        suffix = f"/{self._commands}" if self._commands > 1 else ""
+        suffix = f"\x1f{self._commands}" if self._commands > 1 else ""
         reply = await self.gateway.service.rpc.call(
             topic,
             f"{self.project_id}/{key}",
@@ -184,11 +231,11 @@ class Call:
         wait_s = self.gateway.service.settings.projection_wait_s
         await self.gateway.service.positions.wait(wanted, wait_s)
 
-    def require(self, *names: str) -> None:
-        """Raise ``InvalidPayload`` for the first property that is missing."""
-        for name in names:
-            if self.body.get(name) is None:
-                raise InvalidPayload(f"{name}: is required", prop=name)
+    @property
+    def seed(self) -> str:
+        """What a repeated request has in common with the first; empty without a client's key."""
+        key = self.key.project_id or self.key.key_id
+        return f"{key}\x1f{self.idempotency_key}" if self.has_client_key else ""
 
 
 ENGINE_READS = {"gateway", "campaigns", "catalog", "customers", "ledger"}
@@ -223,7 +270,13 @@ class Router:
         found = methods.get(method)
         if found is None:
             allowed = ", ".join(sorted(methods))
-            raise HttpError(405, "method_not_allowed", "Method not allowed", f"Allowed: {allowed}")
+            raise HttpError(
+                405,
+                "method_not_allowed",
+                "Method not allowed",
+                f"Allowed: {allowed}",
+                [(b"allow", allowed.encode())],
+            )
         if any("\x00" in value for value in params.values()):
             raise HttpError(404, "not_found", "Resource not found", "The path has a NUL in it")
         return found, params
@@ -244,86 +297,148 @@ class Api:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        request_id = ids.new_id("v")
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode())]
+        started = time.perf_counter()
+        request = _Request(scope, receive, f"v-{ids.new_id('x')[2:]}")
         try:
-            answer = await self._answer(scope, headers, receive, request_id, extra)
-        except (DomainError, ApiError, Unavailable) as error:
-            answer = _error_answer(error, request_id, extra)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            logger.exception("request_failed", request_id=request_id, path=scope["path"])
-            told = ErrorBody(code=500, key="internal_error", message="Internal error")
-            answer = Answer(500, _error_json(told, request_id))
-        await _send(send, answer, extra)
+            answer = _encode(await self._answer(request))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
+            answer = _encode(_error_answer(error, request))
+        took = time.perf_counter() - started
+        SECONDS.labels(request.operation, answer.status).observe(took)
+        await _send(send, answer, request.headers_out)
 
-    async def _answer(
-        self,
-        scope: Scope,
-        headers: dict[str, str],
-        receive: Any,
-        request_id: str,
-        extra: list[tuple[bytes, bytes]],
-    ) -> Answer:
-        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
-        page = self._gateway.pages.get(raw_path) if scope["method"] == "GET" else None
+    async def _answer(self, request: "_Request") -> Answer:
+        page = self._gateway.pages.get(request.path) if request.method == "GET" else None
         if page is not None:
-            return page(scope)
-        found, params = self._router.find(scope["method"], raw_path)
-        key = await self._gateway.keys.authenticate(found.auth, Credentials.of(headers))
-        self._gateway.rates.take(key, extra)
-        body, raw_body = await _read_body(found, headers, receive)
-        given = headers.get("idempotency-key", "")
+            return page(request.scope)
+        if request.method == "OPTIONS" and request.path.startswith("/client/"):
+            return _preflight(request)
+        found, params = self._router.find(request.method, request.path)
+        request.operation = found.name
+        key = await self._gateway.keys.authenticate(found.auth, Credentials.of(request.headers))
+        if found.auth == CLIENT:
+            request.headers_out.extend(_cross_origin(request.headers.get("origin", "*")))
+        self._gateway.rates.take(key, request.headers_out)
+        raw_body = await _receive(request)
+        body = _read_body(found, request.headers, raw_body)
+        given = _idempotency_key(request) if found.method != "GET" else ""
         call = Call(
             gateway=self._gateway,
             operation=found,
-            request_id=request_id,
+            request_id=request.id,
             key=key,
             params=params,
-            query=_query(scope),
-            body=body,
-            idempotency_key=given or request_id,
-            fingerprint=_fingerprint(scope["method"], raw_path, raw_body),
+            query=_query(request.scope),
+            body=read_fields(body, found.fields),
+            idempotency_key=given or request.id,
+            fingerprint=_fingerprint(request, body),
             has_client_key=bool(given),
-            after=_after(headers),
+            after=_after(request.headers),
         )
-        if given and scope["method"] != "GET":
-            await self._claim(call, given)
-        result = await found.handler(call)
-        if call.positions:
-            told = format_positions(call.positions[-limits.HEADER_POSITIONS_MAX :])
-            extra.append((POSITIONS_HEADER.encode(), told.encode()))
-        if call.is_replayed:
-            extra.append((b"idempotency-replayed", b"true"))
-        logger.info(
-            "answered",
-            correlation_id=request_id,
-            project=call.project_id,
-            operation=f"{found.method} {found.path}",
-        )
-        return result if isinstance(result, Answer) else Answer(200, result)
+        return await self._run(call, request)
 
-    async def _claim(self, call: Call, given: str) -> None:
-        """Refuse a key that was used by another request; services replay the same one."""
-        if len(given) > limits.IDEMPOTENCY_KEY_LENGTH_MAX or not given.isprintable():
-            raise HttpError(400, "invalid_idempotency_key", "Invalid Idempotency-Key")
-        known = await self._gateway.idempotency.claim(
-            call.key.project_id or call.key.key_id, given, call.fingerprint
+    async def _run(self, call: Call, request: "_Request") -> Answer:
+        found = call.operation
+        owner = call.key.project_id or call.key.key_id
+        if call.has_client_key:
+            kept = await self._gateway.idempotency.claim(
+                owner, call.idempotency_key, call.fingerprint
+            )
+            if kept is not None:
+                request.headers_out.append(REPLAYED)
+                return Answer(kept.status, Raw(kept.content, JSON if kept.content else ""))
+        try:
+            result = await found.handler(call)
+        except ValidationError as error:
+            raise _unreadable(error) from error
+        except asyncpg.DataError as error:
+            raise InvalidQueryParams(f"A value cannot be compared: {error}") from error
+        finally:
+            if call.positions:
+                told = format_positions(call.positions[-limits.HEADER_POSITIONS_MAX :])
+                request.headers_out.append((POSITIONS_HEADER.encode(), told.encode()))
+            if call.is_replayed:
+                request.headers_out.append(REPLAYED)
+        answer = _encode(result if isinstance(result, Answer) else Answer(200, result))
+        if call.has_client_key and found.is_answer_kept:
+            await self._gateway.idempotency.keep(
+                owner, call.idempotency_key, answer.status, answer.body.content
+            )
+        logger.info(
+            "answered", correlation_id=request.id, project=call.project_id, operation=found.name
         )
-        if known != call.fingerprint:
-            raise IdempotencyKeyReused
+        return answer
+
+
+JSON = "application/json; charset=utf-8"
+REPLAYED = (b"idempotency-replayed", b"true")
+
+
+class _Request:
+    """What is known of a request before its operation; gathers the answer's headers."""
+
+    def __init__(self, scope: Scope, receive: Any, request_id: str) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.id = request_id
+        self.method: str = scope["method"]
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self.path = raw_path.decode("latin-1").partition("?")[0]
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self.headers_out: Headers = [(b"x-request-id", request_id.encode())]
+        self.operation = "none"
+
+
+def _preflight(request: _Request) -> Answer:
+    """Tell a browser that it may ask; whether the origin may is decided with its keys."""
+    request.headers_out.extend(
+        [
+            *_cross_origin(request.headers.get("origin", "*")),
+            (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
+            (b"access-control-allow-headers", ALLOWED_HEADERS.encode()),
+            (b"access-control-max-age", b"600"),
+        ]
+    )
+    return Answer(204)
+
+
+ALLOWED_HEADERS = (
+    "Content-Type, Idempotency-Key, X-Client-Application-Id, X-Client-Token, X-Tessera-Positions,"
+    " X-Voucherify-Channel"
+)
+
+
+def _cross_origin(origin: str) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-expose-headers", b"X-Request-Id, X-Tessera-Positions"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _idempotency_key(request: _Request) -> str:
+    given: str = request.headers.get("idempotency-key", "")
+    if len(given) > limits.IDEMPOTENCY_KEY_LENGTH_MAX or not given.isprintable():
+        told = f"At most {limits.IDEMPOTENCY_KEY_LENGTH_MAX} printable characters"
+        raise HttpError(400, "invalid_idempotency_key", "Invalid Idempotency-Key", told)
+    return given
+
+
+def _unreadable(error: ValidationError) -> InvalidPayload:
+    """Return the refusal for what slipped through to a command's own types."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = ".".join(map(str, first["loc"]))
+    return InvalidPayload(f"{path}: {first['msg']}", prop=path)
 
 
 def _query(scope: Scope) -> list[tuple[str, str]]:
     text = scope["query_string"].decode("latin-1")
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=200)
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=limits.QUERY_FIELDS_MAX)
     except ValueError as error:
-        raise HttpError(400, "invalid_query_params", "Invalid query params", str(error)) from None
+        raise InvalidQueryParams(str(error)) from None
 
 
 def _after(headers: dict[str, str]) -> tuple[Position, ...]:
@@ -331,20 +446,27 @@ def _after(headers: dict[str, str]) -> tuple[Position, ...]:
     if not text:
         return ()
     try:
-        return parse_positions(text)[: limits.HEADER_POSITIONS_MAX]
+        found = parse_positions(text)[: limits.HEADER_POSITIONS_MAX]
     except ValueError as error:
-        message = "Invalid header X-Tessera-Positions"
-        raise HttpError(400, "invalid_header", message, str(error)) from None
+        raise _invalid_positions(str(error)) from None
+    for one in found:
+        if one.service not in topics.SERVICES or not 0 <= one.partition < PARTITIONS_MAX:
+            raise _invalid_positions(f"there is no {one.service}/{one.partition}")
+        if not 0 <= one.position < 2**63:
+            raise _invalid_positions("a position is a number of 63 bits")
+    return found
 
 
-async def _read_body(
-    found: Operation, headers: dict[str, str], receive: Any
-) -> tuple[JsonObject, bytes]:
-    raw = await _receive(headers, receive)
-    if found.method in {"GET", "DELETE"}:
-        return {}, b""
-    if not raw.strip():
-        return {}, b""
+PARTITIONS_MAX = 256
+
+
+def _invalid_positions(details: str) -> HttpError:
+    return HttpError(400, "invalid_header", "Invalid header X-Tessera-Positions", details)
+
+
+def _read_body(found: Operation, headers: dict[str, str], raw: bytes) -> JsonObject:
+    if found.method in {"GET", "DELETE"} or not raw.strip():
+        return {}
     media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type not in {"application/json", ""} and not media_type.endswith("+json"):
         raise HttpError(
@@ -353,97 +475,77 @@ async def _read_body(
     body = parse_json(raw)
     if not isinstance(body, dict):
         raise InvalidPayload("The body must be a JSON object")
-    return {name: value for name, value in body.items() if name in found.fields}, raw
+    return body
 
 
-async def _receive(headers: dict[str, str], receive: Any) -> bytes:
-    length = headers.get("content-length", "0")
+async def _receive(request: _Request) -> bytes:
+    length = request.headers.get("content-length", "0")
     too_large = HttpError(
         413, "payload_too_large", "Payload too large", f"At most {limits.BODY_BYTES_MAX} bytes"
     )
-    if length.isdigit() and int(length) > limits.BODY_BYTES_MAX:
+    if length.isdigit() and (len(length) > 15 or int(length) > limits.BODY_BYTES_MAX):  # noqa: PLR2004 - digits
         raise too_large
-    raw: bytes = b""
+    raw = bytearray()
     while True:
-        part = await receive()
+        part = await request.receive()
+        if part["type"] == "http.disconnect":
+            raise HttpError(400, "invalid_payload", "Invalid payload", "The body ended too early")
         raw += part.get("body", b"")
         if len(raw) > limits.BODY_BYTES_MAX:
             raise too_large
         if not part.get("more_body"):
-            return raw
+            return bytes(raw)
 
 
-def parse_json(raw: bytes) -> Any:
-    """Return the body; refuses what is no JSON, nested too deeply, or not storable."""
-    if _depth(raw) > limits.BODY_DEPTH_MAX:
-        raise InvalidPayload(f"The body is nested more than {limits.BODY_DEPTH_MAX} levels deep")
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidPayload(f"The body is not JSON: {error}") from None
-    if b"\\u0000" in raw:
-        raise InvalidPayload("Text must not contain the character NUL")
-    return body
+def _fingerprint(request: _Request, body: JsonObject) -> str:
+    """Return what makes two requests the same one: operation, address, query and body."""
+    told = orjson.dumps(body, option=orjson.OPT_SORT_KEYS) if body else b""
+    query = request.scope["query_string"]
+    address = f"{request.method} {request.path}".encode()
+    return hashlib.sha256(b"\n".join((address, query, told))).hexdigest()
 
 
-def _depth(raw: bytes) -> int:
-    """Return how deeply brackets nest, those within strings left out; not recursive."""
-    if raw.count(b"{") + raw.count(b"[") <= limits.BODY_DEPTH_MAX:
-        return 0
-    depth = deepest = 0
-    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', raw):
-        if mark in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif mark in b"}]":
-            depth -= 1
-    return deepest
-
-
-def _fingerprint(method: str, path: str, raw_body: bytes) -> str:
-    """Return what makes two requests the same one: operation, address and body."""
-    if raw_body:
-        raw_body = orjson.dumps(orjson.loads(raw_body), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(f"{method} {path}\n".encode() + raw_body).hexdigest()
-
-
-def _error_answer(
-    error: DomainError | ApiError | Unavailable, request_id: str, extra: list[tuple[bytes, bytes]]
-) -> Answer:
+def _error_answer(error: Exception, request: _Request) -> Answer:
+    headers = request.headers_out
+    retry_after_s: int | None = getattr(error, "retry_after_s", None)
+    if isinstance(error, INFRASTRUCTURE_ERRORS):
+        logger.warning("unavailable", correlation_id=request.id, error=repr(error))
+        error, retry_after_s = Unavailable("a part of the system cannot be reached"), 1
     if isinstance(error, Unavailable):
-        extra.append((b"retry-after", str(error.retry_after_s).encode()))
-        told = ErrorBody(
-            code=503,
-            key="service_unavailable",
-            message="Service temporarily unavailable",
-            details=str(error),
-        )
+        told = UNAVAILABLE.model_copy(update={"details": str(error)})
     elif isinstance(error, ApiError):
         told = error.error
-        if error.retry_after_s is not None:
-            extra.append((b"retry-after", str(error.retry_after_s).encode()))
-    else:
+    elif isinstance(error, DomainError):
         told = error.body()
-        retry_after_s = getattr(error, "retry_after_s", None)
-        if retry_after_s is not None:
-            extra.append((b"retry-after", str(retry_after_s).encode()))
-    logger.info(
-        "refused", correlation_id=request_id, status=told.code, key=told.key, details=told.details
-    )
-    return Answer(told.code, _error_json(told, request_id))
-
-
-def _error_json(error: ErrorBody, request_id: str) -> JsonObject:
-    return {**error.model_dump(exclude_none=True), "request_id": request_id}
-
-
-async def _send(send: Any, answer: Answer, extra: list[tuple[bytes, bytes]]) -> None:
-    if isinstance(answer.body, Raw):
-        content, media_type = answer.body
-    elif answer.status == 204:  # noqa: PLR2004 - no content
-        content, media_type = b"", ""
+        headers.extend(getattr(error, "headers", ()))
     else:
-        content, media_type = orjson.dumps(answer.body), "application/json; charset=utf-8"
+        logger.error("request_failed", correlation_id=request.id, path=request.path, exc_info=error)
+        told = ErrorBody(code=500, key="internal_error", message="Internal error")
+    if retry_after_s is not None:
+        headers.append((b"retry-after", str(math.ceil(retry_after_s)).encode()))
+    logger.info(
+        "refused", correlation_id=request.id, status=told.code, key=told.key, details=told.details
+    )
+    shown = told.model_dump(exclude_none=True) | {"request_id": request.id}
+    return Answer(told.code, shown)
+
+
+UNAVAILABLE = ErrorBody(
+    code=503, key="service_unavailable", message="Service temporarily unavailable"
+)
+
+
+def _encode(answer: Answer) -> Answer:
+    """Return the answer with its body as it is sent."""
+    if isinstance(answer.body, Raw):
+        return answer
+    if answer.status == 204:  # noqa: PLR2004 - no content
+        return Answer(204, Raw(b"", ""))
+    return Answer(answer.status, Raw(orjson.dumps(answer.body), JSON))
+
+
+async def _send(send: Any, answer: Answer, extra: Headers) -> None:
+    content, media_type = answer.body
     headers = [*extra, (b"content-length", str(len(content)).encode())]
     if media_type:
         headers.append((b"content-type", media_type.encode()))
@@ -461,6 +563,3 @@ class Raw(NamedTuple):
 def not_found(resource_type: str, resource_id: str) -> NotFound:
     """Return the 404 of the public API."""
     return NotFound.of(resource_type, resource_id)
-
-
-now = clock.now

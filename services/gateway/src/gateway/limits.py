@@ -6,6 +6,15 @@ BODY_BYTES_MAX = 1024 * 1024
 BODY_DEPTH_MAX = 32
 """Nesting of objects and lists in a body."""
 
+TEXT_LENGTH_MAX = 65_536
+"""Characters of one property; most have smaller limits in the service that owns them."""
+
+LIST_LENGTH_MAX = 10_000
+"""Elements of one list in a body."""
+
+QUERY_FIELDS_MAX = 200
+"""Parameters of one query."""
+
 REDEEMABLES_MAX = 30
 """Redeemables of one validation or redemption."""
 
@@ -21,8 +30,20 @@ FILTER_CONDITIONS_MAX = 20
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 """Characters of an Idempotency-Key."""
 
+KEPT_ANSWER_BYTES_MAX = 256 * 1024
+"""An answer that is kept under its Idempotency-Key."""
+
+REMEMBERED_WRITES_S = 60.0
+"""How long the newest write of a thing is remembered."""
+
 REMEMBERED_WRITES_MAX = 200_000
 """Codes, customers and orders whose newest write is remembered, for reads to wait for."""
 
 HEADER_POSITIONS_MAX = 32
 """Positions in the header that a client sends back."""
+
+APP_ID_LENGTH_MAX = 100
+"""Characters of the public half of a key."""
+
+KEYS_REMEMBERED_MAX = 10_000
+"""Keys, known and unknown, that a gateway remembers for a few seconds."""

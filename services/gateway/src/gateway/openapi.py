@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import limits
+from gateway.body import Fields
 from gateway.http import OPERATIONS, Operation
 
 TARGET = Path("docs/openapi/tessera.json")
@@ -62,9 +63,15 @@ def _operation(one: Operation) -> dict[str, Any]:
     if one.method in {"POST", "PUT"}:
         told["parameters"].append(IDEMPOTENCY_KEY)
     if one.fields:
-        schema = {"type": "object", "properties": {name: {} for name in one.fields}}
-        told["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        told["requestBody"] = {"content": {"application/json": {"schema": _body(one.fields)}}}
     return told
+
+
+def _body(fields: Fields) -> dict[str, Any]:
+    names = [name for name, kind in fields.items() if kind.is_required]
+    properties = {name: kind.schema for name, kind in fields.items()}
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    return {**schema, "required": names} if names else schema
 
 
 def _tag(path: str) -> str:

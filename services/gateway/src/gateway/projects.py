@@ -15,6 +15,7 @@ from gateway import queries
 from gateway.domain.project import decide_create_project, evolve
 from runtime import ids, secrets
 from runtime.aggregate import Aggregate
+from runtime.database import CONTENTION_ERRORS
 from runtime.service import Service
 from runtime.settings import Settings
 from runtime.unit import Unit
@@ -57,13 +58,27 @@ class _Source:
         return base62(int.from_bytes(hmac.digest(self._pepper, text, hashlib.sha256), "big"))
 
 
-def webhook_secret() -> str:
-    """Return a new secret in the form of Standard Webhooks."""
-    return f"whsec_{b64encode(random.token_bytes(24)).decode()}"
+def webhook_secret(settings: Settings, seed: str = "") -> str:
+    """Return a secret in the form of Standard Webhooks: a new one, or always the seed's."""
+    if not seed:
+        return f"whsec_{b64encode(random.token_bytes(24)).decode()}"
+    pepper = settings.tessera_pepper.get_secret_value().encode()
+    drawn = hmac.digest(pepper, f"webhook-secret\x1f{seed}".encode(), hashlib.sha256)
+    return f"whsec_{b64encode(drawn[:24]).decode()}"
 
 
 async def create(service: Service, body: JsonObject, seed: str = "") -> Made:
-    """Create a project with a server and a client-side key; raises ``InvalidPayload``."""
+    """Create a project with a server and a client-side key; raises ``InvalidPayload``.
+
+    With a seed, a repeated request finds the project made and draws the same keys again.
+    """
+    try:
+        return await _create(service, body, seed)
+    except CONTENTION_ERRORS:
+        return await _create(service, body, seed)
+
+
+async def _create(service: Service, body: JsonObject, seed: str) -> Made:
     source = _Source(service.settings, seed)
     project_id = f"proj_{source.draw('project')}"
     signing_secret = source.draw("webhook")

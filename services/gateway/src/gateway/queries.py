@@ -43,26 +43,43 @@ async def insert_key(connection: Connection, *values: Any) -> None:
 
 async def claim_key(
     connection: Connection, project_id: str, key: str, fingerprint: str, now: datetime
-) -> str:
-    """Return the fingerprint that the idempotency key belongs to, this one if it is new.
+) -> Record:
+    """Return the request that the idempotency key belongs to, this one if the key is new.
 
-    Need not survive a crash: the service that answers keeps its own record in its transaction.
+    Need not survive a crash, so the commit waits for no disk: the service that answers keeps its own
+    record in its transaction. One statement, because this stands in every redemption's way.
     """
-    async with connection.transaction():
-        await connection.execute("SET LOCAL synchronous_commit = off")
-        found: str = await connection.fetchval(
-            """
-            INSERT INTO idempotency_keys (project_id, key, fingerprint, created_at)
-            VALUES ($1, $2, $3, $4)
-            ON CONFLICT (project_id, key) DO UPDATE SET fingerprint = idempotency_keys.fingerprint
-            RETURNING fingerprint
-            """,
-            project_id,
-            key,
-            fingerprint,
-            now,
-        )
-    return found
+    row = await connection.fetchrow(
+        """
+        INSERT INTO idempotency_keys (project_id, key, fingerprint, created_at)
+        SELECT $1, $2, $3, $4 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
+        ON CONFLICT (project_id, key) DO UPDATE SET fingerprint = idempotency_keys.fingerprint
+        RETURNING fingerprint, status, answer
+        """,
+        project_id,
+        key,
+        fingerprint,
+        now,
+    )
+    assert row is not None, "an upsert returns its row"
+    return row
+
+
+async def keep_answer(
+    connection: Connection, project_id: str, key: str, status: int, answer: bytes
+) -> None:
+    """Keep what a request was answered."""
+    await connection.execute(
+        """
+        UPDATE idempotency_keys SET status = $3, answer = $4
+        FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
+        WHERE project_id = $1 AND key = $2 AND status IS NULL
+        """,
+        project_id,
+        key,
+        status,
+        answer,
+    )
 
 
 async def forget_keys(connection: Connection, before: datetime) -> None:

@@ -4,57 +4,59 @@ from typing import Any
 
 from contracts import public
 from contracts.campaigns import AddVouchers, CreateCampaign, SetCampaignActive, UpdateCampaign
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
 from gateway import queries, views
+from gateway.body import BOOLEAN, LIST, NAME, OBJECT, TEXT, TEXTS, integer, one_of, required
 from gateway.http import Answer, Call, not_found, operation
 from gateway.operations.vouchers import one_voucher
-from gateway.paging import Column, read_page
+from gateway.paging import Column, read_page, whole
 from runtime.database import Connection
 
-FIELDS = (
-    "name",
-    "description",
-    "campaign_type",
-    "type",
-    "auto_join",
-    "join_once",
-    "use_voucher_metadata_schema",
-    "vouchers_count",
-    "start_date",
-    "expiration_date",
-    "validity_timeframe",
-    "validity_day_of_week",
-    "validity_hours",
-    "activity_duration_after_publishing",
-    "category_id",
-    "category",
-    "metadata",
-    "voucher",
-    "validation_rules",
-    "referral_program",
-    "promotion",
-)
-OVERRIDES = (
-    "category_id",
-    "redemption",
-    "additional_info",
-    "metadata",
-    "start_date",
-    "expiration_date",
-    "gift",
-    "discount",
-)
+VOUCHERS_COUNT_MAX = 100_000_000
+
+FIELDS = {
+    "name": NAME,
+    "description": TEXT,
+    "campaign_type": one_of(
+        "DISCOUNT_COUPONS", "GIFT_VOUCHERS", "LOYALTY_PROGRAM", "PROMOTION", "REFERRAL_PROGRAM"
+    ),
+    "type": one_of("AUTO_UPDATE", "STATIC", "STANDALONE"),
+    "auto_join": BOOLEAN,
+    "join_once": BOOLEAN,
+    "use_voucher_metadata_schema": BOOLEAN,
+    "vouchers_count": integer(0, VOUCHERS_COUNT_MAX),
+    "start_date": TEXT,
+    "expiration_date": TEXT,
+    "validity_timeframe": OBJECT,
+    "validity_day_of_week": LIST,
+    "validity_hours": OBJECT,
+    "activity_duration_after_publishing": TEXT,
+    "category_id": TEXT,
+    "category": TEXT,
+    "metadata": OBJECT,
+    "voucher": OBJECT,
+    "validation_rules": TEXTS,
+    "referral_program": OBJECT,
+    "promotion": OBJECT,
+}
+OVERRIDES = {
+    "category_id": TEXT,
+    "redemption": OBJECT,
+    "additional_info": TEXT,
+    "metadata": OBJECT,
+    "start_date": TEXT,
+    "expiration_date": TEXT,
+    "gift": OBJECT,
+    "discount": OBJECT,
+}
 
 
-@operation("POST", "/v1/campaigns", fields=FIELDS)
+@operation("POST", "/v1/campaigns", fields={**FIELDS, "name": required(NAME)})
 async def create_campaign(call: Call) -> JsonObject:
     """Create a campaign and start making its codes."""
     definition = dict(call.body)
-    count = definition.pop("vouchers_count", None)
+    count = definition.pop("vouchers_count", None) or 0
     rules = definition.pop("validation_rules", None) or []
-    count = _count("vouchers_count", 0 if count is None else count, 0)
-    if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
-        raise InvalidPayload("validation_rules: must be a list of ids", prop="validation_rules")
     campaign_id = call.new_id("camp")
     command = CreateCampaign(
         campaign_id=campaign_id,
@@ -128,10 +130,8 @@ async def disable_campaign(call: Call) -> JsonObject:
 @operation("POST", "/v1/campaigns/{campaignId}/vouchers", fields=OVERRIDES)
 async def add_vouchers(call: Call) -> Any:
     """Add codes to a campaign: one at once, more asynchronously."""
-    count = 1
-    for name, value in call.query:
-        if name == "vouchers_count":
-            count = _count(name, int(value) if value.isascii() and value.isdigit() else value, 1)
+    query = dict(call.query)
+    count = whole("vouchers_count", query.get("vouchers_count", "1"), 1, VOUCHERS_COUNT_MAX)
     campaign_id = await _id_of(call)
     reply = await _add(call, campaign_id, count, None)
     if "async_action_id" in reply:
@@ -193,12 +193,6 @@ def _summary(row: queries.Record, totals: dict[str, Any]) -> JsonObject:
         "discounted_amount": totals["discounted_amount"],
         "rolledback_discounted_amount": totals["rolledback_discounted_amount"],
     }
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidPayload(f"{name}: must be a whole number, at least {least}", prop=name)
-    return value
 
 
 async def _set_active(call: Call, *, active: bool) -> JsonObject:

@@ -4,10 +4,18 @@ from contracts import public
 from contracts.distribution import CreateDistribution, UpdateDistribution
 from contracts.errors import JsonObject
 from gateway import queries
+from gateway.body import BOOLEAN, NAME, OBJECT
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-FIELDS = ("name", "trigger", "campaign_id", "join_once", "message", "active")
+FIELDS = {
+    "name": NAME,
+    "trigger": OBJECT,
+    "campaign_id": NAME,
+    "join_once": BOOLEAN,
+    "message": OBJECT,
+    "active": BOOLEAN,
+}
 
 
 @operation("POST", "/v1/distributions", fields=FIELDS)

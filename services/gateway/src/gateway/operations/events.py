@@ -2,20 +2,23 @@
 
 from contracts import ids, public
 from contracts.customers import RecordCustomEvent
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
+from gateway.body import NAME, OBJECT, required
 from gateway.http import Call, operation
 
+FIELDS = {
+    "event": required(NAME),
+    "customer": required(OBJECT),
+    "metadata": OBJECT,
+    "referral": OBJECT,
+    "loyalty": OBJECT,
+}
 
-@operation("POST", "/v1/events", fields=("event", "customer", "metadata", "referral", "loyalty"))
+
+@operation("POST", "/v1/events", fields=FIELDS)
 async def track_custom_event(call: Call) -> JsonObject:
     """Record that a customer did something."""
-    call.require("event", "customer")
     name, customer = call.body["event"], call.body["customer"]
-    if not isinstance(name, str):
-        raise InvalidPayload("event: must be text", prop="event")
-    for field in ("customer", "metadata", "referral", "loyalty"):
-        if not isinstance(call.body.get(field) or {}, dict):
-            raise InvalidPayload(f"{field}: must be an object", prop=field)
     command = RecordCustomEvent(
         event_id=call.new_id("evt"),
         event=name,

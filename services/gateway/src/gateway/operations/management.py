@@ -1,35 +1,42 @@
 """``/management/v1/projects``: projects with their keys, and their webhooks."""
 
-from typing import Any
-
 from contracts import public
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
 from contracts.webhooks import CreateEndpoint, DeleteEndpoint, UpdateEndpoint
 from gateway import projects, queries
+from gateway.body import BOOLEAN, NAME, TEXT, TEXTS, integer, list_of, required
+from gateway.domain.project import ORIGINS_MAX, RATE_PER_MINUTE_MAX
 from gateway.http import MANAGEMENT, Answer, Call, not_found, operation
 from gateway.paging import read_page
 
-PROJECT_FIELDS = (
-    "name",
-    "description",
-    "timezone",
-    "currency",
-    "dial_code",
-    "webhook_version",
-    "client_trusted_domains",
-    "client_redeem_enabled",
-    "case_sensitive_codes",
-    "api_version",
-    "cluster_id",
-    "rate_per_minute",
+PROJECT_FIELDS = {
+    "name": required(NAME),
+    "description": TEXT,
+    "timezone": required(NAME),
+    "currency": required(NAME),
+    "dial_code": TEXT,
+    "webhook_version": TEXT,
+    "client_trusted_domains": list_of(NAME, ORIGINS_MAX),
+    "client_redeem_enabled": BOOLEAN,
+    "case_sensitive_codes": BOOLEAN,
+    "api_version": TEXT,
+    "cluster_id": TEXT,
+    "rate_per_minute": integer(1, RATE_PER_MINUTE_MAX),
+}
+WEBHOOK_FIELDS = {"target_url": NAME, "events": TEXTS, "active": BOOLEAN}
+
+
+@operation(
+    "POST",
+    "/management/v1/projects",
+    auth=MANAGEMENT,
+    fields=PROJECT_FIELDS,
+    is_answer_kept=False,
 )
-
-
-@operation("POST", "/management/v1/projects", auth=MANAGEMENT, fields=PROJECT_FIELDS)
 async def create_project(call: Call) -> JsonObject:
     """Create a project; shows its new keys, which are never shown again."""
-    seed = call.idempotency_key if call.has_client_key else ""
-    made = await projects.create(call.gateway.service, call.body, seed)
+    body = {name: value for name, value in call.body.items() if value is not None}
+    made = await projects.create(call.gateway.service, body, call.seed)
     positions = made.positions
     call.positions.extend(positions)
     call.gateway.writes.remember(made.project["id"], "gateway", positions, [])
@@ -73,32 +80,29 @@ async def _project(call: Call) -> JsonObject:
 WEBHOOKS = "/management/v1/projects/{projectId}/webhooks"
 
 
-@operation("POST", WEBHOOKS, auth=MANAGEMENT, fields=("target_url", "events", "active"))
+@operation(
+    "POST",
+    WEBHOOKS,
+    auth=MANAGEMENT,
+    fields={**WEBHOOK_FIELDS, "target_url": required(NAME), "events": required(TEXTS)},
+    is_answer_kept=False,
+)
 async def create_webhook(call: Call) -> JsonObject:
     """Subscribe an address; shows its secret (Standard Webhooks), which is never shown again."""
     await _project(call)
-    call.require("target_url", "events")
-    _check_webhook(call.body)
-    secret = projects.webhook_secret()
+    secret = projects.webhook_secret(
+        call.gateway.service.settings,
+        f"{call.params['projectId']}\x1f{call.seed}" if call.seed else "",
+    )
     command = CreateEndpoint(
         endpoint_id=call.new_id("wh"),
         target_url=call.body["target_url"],
         events=call.body["events"],
-        active=call.body.get("active", True),
+        active=call.body.get("active") is not False,
         secret=call.gateway.encrypt(secret),
     )
     reply = await call.command("webhooks", command.endpoint_id, command)
     return {**public.webhook(reply["endpoint"]), "secret": secret}
-
-
-def _check_webhook(body: JsonObject) -> None:
-    if not isinstance(body.get("target_url", ""), str):
-        raise InvalidPayload("target_url: must be text", prop="target_url")
-    events: Any = body.get("events", [])
-    if not isinstance(events, list) or not all(isinstance(one, str) for one in events):
-        raise InvalidPayload("events: must be a list of names", prop="events")
-    if not isinstance(body.get("active", True), bool):
-        raise InvalidPayload("active: must be true or false", prop="active")
 
 
 @operation("GET", WEBHOOKS, auth=MANAGEMENT)
@@ -117,13 +121,10 @@ async def get_webhook(call: Call) -> JsonObject:
     return public.webhook(await _webhook(call))
 
 
-@operation(
-    "PUT", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, fields=("target_url", "events", "active")
-)
+@operation("PUT", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, fields=WEBHOOK_FIELDS)
 async def update_webhook(call: Call) -> JsonObject:
     """Change the fields of a webhook that are sent."""
     found = await _webhook(call)
-    _check_webhook(call.body)
     command = UpdateEndpoint(endpoint_id=found["id"], changes=call.body)
     reply = await call.command("webhooks", found["id"], command)
     return public.webhook(reply["endpoint"])

@@ -1,35 +1,32 @@
 """``/v1/orders``."""
 
-from typing import Any
-
 from contracts import ids, public
 from contracts.customers import UpsertOrder
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
+from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-FIELDS = (
-    "source_id",
-    "status",
-    "amount",
-    "initial_amount",
-    "discount_amount",
-    "items",
-    "customer",
-    "customer_id",
-    "referrer",
-    "referrer_id",
-    "metadata",
-)
+FIELDS = {
+    "source_id": NAME,
+    "status": TEXT,
+    "amount": INTEGER,
+    "initial_amount": INTEGER,
+    "discount_amount": INTEGER,
+    "items": LIST,
+    "customer": OBJECT,
+    "customer_id": TEXT,
+    "referrer": OBJECT,
+    "referrer_id": TEXT,
+    "metadata": OBJECT,
+}
 
 
 @operation("POST", "/v1/orders", fields=FIELDS)
 async def create_order(call: Call) -> JsonObject:
     """Create an order, or change the one with this source_id."""
-    source_id: Any = call.body.get("source_id")
-    if source_id is not None and (not isinstance(source_id, str) or not source_id):
-        raise InvalidPayload("source_id: must be text", prop="source_id")
+    source_id: str | None = call.body.get("source_id")
     order_id = ids.order_id(call.project_id, source_id) if source_id else call.new_id("ord")
     return await _upsert(call, order_id, call.body, must_exist=False)
 
@@ -44,17 +41,14 @@ async def update_order(call: Call) -> JsonObject:
 async def _upsert(call: Call, order_id: str, body: JsonObject, *, must_exist: bool) -> JsonObject:
     changes = dict(body)
     customer = changes.pop("customer", None)
-    if customer is not None and not isinstance(customer, dict):
-        raise InvalidPayload("customer: must be an object", prop="customer")
     command = UpsertOrder(
         order_id=order_id, changes=changes, customer=customer, must_exist=must_exist
     )
     scopes = [f"order/{order_id}"]
     reply = await call.command("customers", order_id, command, remember=scopes)
     if reply.get("customer"):
-        named = [f"customer/{reply['customer']['id']}"]
-        call.gateway.writes.remember(call.project_id, "customers", call.positions, named)
-    return await one_order(call, order_id)
+        call.remember("customers", [f"customer/{reply['customer']['id']}"])
+    return await one_order(call, reply["order"]["id"])
 
 
 @operation("GET", "/v1/orders")

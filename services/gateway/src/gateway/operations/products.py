@@ -1,22 +1,36 @@
 """``/v1/products`` and ``/v1/skus``."""
 
-from typing import Any
-
 from contracts import ids, public
 from contracts.catalog import UpsertProduct, UpsertSku
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
 from gateway import limits, queries
+from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-PRODUCT_FIELDS = ("source_id", "name", "price", "attributes", "metadata", "image_url")
-SKU_FIELDS = ("source_id", "sku", "price", "currency", "attributes", "metadata", "image_url")
+PRODUCT_FIELDS = {
+    "source_id": NAME,
+    "name": TEXT,
+    "price": INTEGER,
+    "attributes": LIST,
+    "metadata": OBJECT,
+    "image_url": TEXT,
+}
+SKU_FIELDS = {
+    "source_id": NAME,
+    "sku": TEXT,
+    "price": INTEGER,
+    "currency": TEXT,
+    "attributes": OBJECT,
+    "metadata": OBJECT,
+    "image_url": TEXT,
+}
 
 
 @operation("POST", "/v1/products", fields=PRODUCT_FIELDS)
 async def create_product(call: Call) -> JsonObject:
     """Create a product, or change the one with this source_id."""
-    source_id = _source_id(call)
+    source_id = call.body.get("source_id")
     product_id = ids.product_id(call.project_id, source_id) if source_id else call.new_id("prod")
     command = UpsertProduct(product_id=product_id, changes=call.body)
     reply = await call.command("catalog", product_id, command)
@@ -63,7 +77,7 @@ async def get_product(call: Call) -> JsonObject:
 async def create_sku(call: Call) -> JsonObject:
     """Create a SKU of a product, or change the one with this source_id."""
     product = await _document(call, "products", "productId", "product")
-    source_id = _source_id(call)
+    source_id = call.body.get("source_id")
     sku_id = ids.sku_id(call.project_id, source_id) if source_id else call.new_id("sku")
     command = UpsertSku(sku_id=sku_id, product_id=product["id"], changes=call.body)
     reply = await call.command("catalog", product["id"], command)
@@ -125,10 +139,3 @@ async def _document(call: Call, table: str, param: str, kind: str) -> JsonObject
     if doc is None:
         raise not_found(kind, name)
     return doc
-
-
-def _source_id(call: Call) -> str | None:
-    source_id: Any = call.body.get("source_id")
-    if source_id is not None and (not isinstance(source_id, str) or not source_id):
-        raise InvalidPayload("source_id: must be text", prop="source_id")
-    return source_id

@@ -6,11 +6,19 @@ from contracts import ids, public
 from contracts.distribution import Publish
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries
+from gateway.body import ANY, NAME, OBJECT, TEXT, required
 from gateway.http import Call, operation
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import Column, read_page
 
-FIELDS = ("campaign", "voucher", "customer", "channel", "source_id", "metadata")
+FIELDS = {
+    "campaign": ANY,
+    "voucher": NAME,
+    "customer": required(ANY),
+    "channel": TEXT,
+    "source_id": NAME,
+    "metadata": OBJECT,
+}
 
 
 @operation("POST", "/v1/publications", fields=FIELDS)
@@ -22,20 +30,14 @@ async def create_publication(call: Call) -> JsonObject:
     if not isinstance(customer, dict) or not (customer.get("id") or customer.get("source_id")):
         raise InvalidPayload("customer: must name a customer by id or source_id", prop="customer")
     for name in ("id", "source_id"):
-        if not isinstance(customer.get(name, ""), str):
+        if not isinstance(customer.get(name) or "", str):
             raise InvalidPayload(f"customer.{name}: must be text", prop=f"customer.{name}")
-    if "source_id" in customer and "id" not in customer:
+    if not customer.get("id"):
         customer = {**customer, "id": ids.customer_id(call.project_id, customer["source_id"])}
     campaign, count = _campaign(call.body.get("campaign"))
     voucher = call.body.get("voucher")
-    if (campaign is None) == (voucher is None) or not isinstance(voucher or "", str):
+    if (campaign is None) == (voucher is None):
         raise InvalidPayload("campaign: name either a campaign or a voucher", prop="campaign")
-    metadata = call.body.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise InvalidPayload("metadata: must be an object", prop="metadata")
-    source_id = call.body.get("source_id")
-    if source_id is not None and not isinstance(source_id, str):
-        raise InvalidPayload("source_id: must be text", prop="source_id")
     command = Publish(
         publication_id=call.new_id("pub"),
         customer=customer,
@@ -43,8 +45,8 @@ async def create_publication(call: Call) -> JsonObject:
         count=count,
         voucher=voucher,
         join_once=_join_once(call),
-        source_id=source_id,
-        metadata=metadata,
+        source_id=call.body.get("source_id"),
+        metadata=call.body.get("metadata") or {},
     )
     scopes = [f"customer/{customer['id']}"]
     reply = await call.command("distribution", campaign or voucher or "", command, remember=scopes)
@@ -56,14 +58,15 @@ def _campaign(given: Any) -> tuple[str | None, int]:
         return None, 1
     if isinstance(given, str):
         return given, 1
-    if not isinstance(given, dict) or not isinstance(given.get("name") or given.get("id"), str):
+    named = (given.get("id") or given.get("name")) if isinstance(given, dict) else None
+    if not isinstance(named, str):
         raise InvalidPayload("campaign: must have a name or id", prop="campaign")
     count = given.get("count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
         raise InvalidPayload(
             f"campaign.count: must be from 1 to {COUNT_MAX}", prop="campaign.count"
         )
-    return given.get("id") or given["name"], count
+    return named, count
 
 
 COUNT_MAX = 20

@@ -7,6 +7,7 @@ from contracts.engine import PlanRedemption
 from contracts.errors import InvalidPayload, JsonObject
 from contracts.ledger import RollBack
 from gateway import limits, queries, views
+from gateway.body import OBJECT, TEXT
 from gateway.http import CLIENT, Call, not_found, operation
 from gateway.operations.validations import FIELDS, first_code, read_stack, scopes_of
 from gateway.operations.vouchers import one_voucher
@@ -14,13 +15,13 @@ from gateway.paging import Column, read_page
 from runtime import clock
 
 
-@operation("POST", "/v1/redemptions", fields=FIELDS)
+@operation("POST", "/v1/redemptions", fields=FIELDS, is_answer_kept=False)
 async def redeem_stack(call: Call) -> JsonObject:
     """Redeem a stack, all of it or nothing."""
     return await _redeem(call)
 
 
-@operation("POST", "/client/v1/redemptions", fields=FIELDS, auth=CLIENT)
+@operation("POST", "/client/v1/redemptions", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def redeem_stack_client_side(call: Call) -> JsonObject:
     """Redeem a stack, from a browser or an app."""
     return await _redeem(call)
@@ -32,19 +33,17 @@ async def _redeem(call: Call) -> JsonObject:
     request = PlanRedemption(stack=stack, now=clock.now(), api_key_id=call.key.key_id)
     reply = await call.request(first_code(stack), request, scopes=scopes)
     event = (reply.body or {})["redemption"]
-    _remember(call, event, scopes)
+    _remember(call, event)
     return public.redemption_response(call.project_id, event)
 
 
-def _remember(call: Call, event: JsonObject, scopes: list[str]) -> None:
+def _remember(call: Call, event: JsonObject) -> None:
     named = {f"{kind}/{event[kind]['id']}" for kind in ("customer", "order") if event.get(kind)}
     named |= {f"voucher/{item['voucher']['id']}" for item in event["items"] if item.get("voucher")}
     named |= {f"redemption/{item['redemption_id']}" for item in event["items"]}
     if event.get("parent_id"):
         named.add(f"redemption/{event['parent_id']}")
-    call.gateway.writes.remember(
-        call.project_id, "ledger", call.positions, sorted(named | set(scopes))
-    )
+    call.remember("ledger", sorted(named))
 
 
 @operation("GET", "/v1/redemptions")
@@ -154,16 +153,26 @@ async def get_voucher_redemptions(call: Call) -> JsonObject:
     return told
 
 
-ROLLBACK_FIELDS = ("reason", "order", "customer", "metadata")
+ROLLBACK_FIELDS = {"reason": TEXT, "order": OBJECT, "customer": OBJECT, "metadata": OBJECT}
 
 
-@operation("POST", "/v1/redemptions/{redemptionId}/rollback", fields=ROLLBACK_FIELDS)
+@operation(
+    "POST",
+    "/v1/redemptions/{redemptionId}/rollback",
+    fields=ROLLBACK_FIELDS,
+    is_answer_kept=False,
+)
 async def roll_back_redemption(call: Call) -> JsonObject:
     """Give a redemption back that is not part of a stack."""
     return await _roll_back(call, is_single=True)
 
 
-@operation("POST", "/v1/redemptions/{redemptionId}/rollbacks", fields=ROLLBACK_FIELDS)
+@operation(
+    "POST",
+    "/v1/redemptions/{redemptionId}/rollbacks",
+    fields=ROLLBACK_FIELDS,
+    is_answer_kept=False,
+)
 async def roll_back_stack(call: Call) -> JsonObject:
     """Give a whole stack back."""
     return await _roll_back(call, is_single=False)
@@ -172,12 +181,10 @@ async def roll_back_stack(call: Call) -> JsonObject:
 async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
     redemption_id = call.params["redemptionId"]
     query = dict(call.query)
-    for name in ("customer", "order", "metadata"):
-        if not isinstance(call.body.get(name) or {}, dict):
-            raise InvalidPayload(f"{name}: must be an object", prop=name)
     reason = call.body.get("reason", query.get("reason"))
-    if reason is not None and not isinstance(reason, str):
-        raise InvalidPayload("reason: must be text", prop="reason")
+    for name in ("reason", "tracking_id"):
+        if name in query:
+            TEXT.read(name, query[name])
     command = RollBack(
         redemption_id=redemption_id,
         is_single=is_single,
@@ -196,5 +203,5 @@ async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
     for item in event["items"]:
         named |= {f"redemption/{item['redemption_id']}", f"redemption/{item['rollback_id']}"}
     named.add(f"redemption/{redemption_id}")
-    call.gateway.writes.remember(call.project_id, "ledger", call.positions, sorted(named))
+    call.remember("ledger", sorted(named))
     return public.rollback_response(call.project_id, event, is_single=is_single)

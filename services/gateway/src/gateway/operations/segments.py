@@ -2,35 +2,30 @@
 
 from contracts import public
 from contracts.customers import CreateSegment
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
 from gateway import queries
+from gateway.body import NAME, OBJECT, TEXTS, one_of, required
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-KINDS = ("static", "auto-update", "passive")
+FIELDS = {
+    "name": required(NAME),
+    "type": one_of("static", "auto-update", "passive"),
+    "filter": OBJECT,
+    "customers": TEXTS,
+}
 
 
-@operation("POST", "/v1/segments", fields=("name", "type", "filter", "customers"))
+@operation("POST", "/v1/segments", fields=FIELDS)
 async def create_segment(call: Call) -> JsonObject:
     """Create a segment of listed customers, or of those whom a filter matches."""
-    call.require("name")
-    name, kind = call.body["name"], call.body.get("type", "auto-update")
-    customers = call.body.get("customers") or []
-    if not isinstance(name, str):
-        raise InvalidPayload("name: must be text", prop="name")
-    if kind not in KINDS:
-        raise InvalidPayload(f"type: must be one of {', '.join(KINDS)}", prop="type")
-    if not isinstance(call.body.get("filter") or {}, dict):
-        raise InvalidPayload("filter: must be an object", prop="filter")
-    if not isinstance(customers, list) or not all(isinstance(one, str) for one in customers):
-        raise InvalidPayload("customers: must be a list of ids", prop="customers")
     segment_id = call.new_id("seg")
     command = CreateSegment(
         segment_id=segment_id,
-        name=name,
-        type=kind,
+        name=call.body["name"],
+        type=call.body.get("type") or "auto-update",
         filter=call.body.get("filter"),
-        customers=customers,
+        customers=call.body.get("customers") or [],
     )
     reply = await call.command(
         "customers", segment_id, command, remember=[f"segment/{segment_id}", "definitions"]

@@ -4,10 +4,19 @@ from contracts import public
 from contracts.campaigns import AssignValidationRule, CreateValidationRule
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
+from gateway.body import NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-FIELDS = ("name", "type", "context_type", "rules", "bundle_rules", "error", "applicable_to")
+FIELDS = {
+    "name": NAME,
+    "type": TEXT,
+    "context_type": TEXT,
+    "rules": OBJECT,
+    "bundle_rules": OBJECT,
+    "error": OBJECT,
+    "applicable_to": OBJECT,
+}
 RELATED = (
     "campaign",
     "voucher",
@@ -56,15 +65,17 @@ async def get_validation_rule(call: Call) -> JsonObject:
     return public.validation_rule(doc, uses.get(name, 0))
 
 
-@operation("POST", "/v1/validation-rules/{validationRuleId}/assignments", fields=RELATED)
+@operation(
+    "POST",
+    "/v1/validation-rules/{validationRuleId}/assignments",
+    fields=dict.fromkeys(RELATED, NAME),
+)
 async def create_assignment(call: Call) -> JsonObject:
     """Assign a validation rule to a campaign, a voucher, …."""
     named = {kind: value for kind, value in call.body.items() if value is not None}
     if len(named) != 1:
         raise InvalidPayload(f"name one of {', '.join(RELATED)}", prop="campaign")
     kind, value = next(iter(named.items()))
-    if not isinstance(value, str):
-        raise InvalidPayload(f"{kind}: must be text", prop=kind)
     rule_id = call.params["validationRuleId"]
     command = AssignValidationRule(
         assignment_id=call.new_id("asgm"),

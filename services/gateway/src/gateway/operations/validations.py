@@ -4,21 +4,54 @@ from typing import Any
 
 from contracts import ids
 from contracts.engine import StackRequest, ValidateStack
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
+from contracts.payload import refuse
 from gateway import limits
+from gateway.body import NAME, OBJECT, TEXT, Kind, list_of, required
 from gateway.http import CLIENT, Call, operation
 from runtime import clock
 
-FIELDS = ("redeemables", "customer", "order", "metadata", "session", "tracking_id", "options")
+
+def _redeemable(path: str, value: Any) -> JsonObject:
+    redeemable = OBJECT.read(path, value)
+    for name in ("object", "id"):
+        if redeemable.get(name) is None:
+            raise refuse(f"{path}.{name}", "is required")
+        NAME.read(f"{path}.{name}", redeemable[name])
+    return redeemable  # type: ignore[no-any-return]
 
 
-@operation("POST", "/v1/validations", fields=FIELDS)
+REDEEMABLE = Kind(
+    {
+        "type": "object",
+        "required": ["object", "id"],
+        "properties": {
+            "object": {"type": "string"},
+            "id": {"type": "string"},
+            "gift": {"type": "object"},
+            "reward": {"type": "object"},
+        },
+    },
+    _redeemable,
+)
+FIELDS = {
+    "redeemables": required(list_of(REDEEMABLE, limits.REDEEMABLES_MAX)),
+    "customer": OBJECT,
+    "order": OBJECT,
+    "metadata": OBJECT,
+    "session": OBJECT,
+    "tracking_id": TEXT,
+    "options": OBJECT,
+}
+
+
+@operation("POST", "/v1/validations", fields=FIELDS, is_answer_kept=False)
 async def validate_stack(call: Call) -> JsonObject:
     """Check a stack of redeemables and price it, without changing anything."""
     return await _validate(call)
 
 
-@operation("POST", "/client/v1/validations", fields=FIELDS, auth=CLIENT)
+@operation("POST", "/client/v1/validations", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def validate_stack_client_side(call: Call) -> JsonObject:
     """Check and price a stack, from a browser or an app."""
     return await _validate(call)
@@ -35,40 +68,15 @@ async def _validate(call: Call) -> JsonObject:
 
 def read_stack(body: JsonObject) -> StackRequest:
     """Return the stack; raises ``InvalidPayload`` that names the property."""
-    redeemables = body.get("redeemables")
-    if not isinstance(redeemables, list) or not redeemables:
-        raise InvalidPayload(
-            "redeemables: must be a list of at least one redeemable", prop="redeemables"
-        )
-    if len(redeemables) > limits.REDEEMABLES_MAX:
-        told = f"redeemables: at most {limits.REDEEMABLES_MAX}"
-        raise InvalidPayload(told, prop="redeemables")
-    for index, one in enumerate(redeemables):
-        _check_redeemable(f"redeemables.{index}", one)
-    for name in ("customer", "order", "metadata", "session", "options"):
-        if not isinstance(body.get(name) or {}, dict):
-            raise InvalidPayload(f"{name}: must be an object", prop=name)
+    if not body["redeemables"]:
+        raise refuse("redeemables", "must have at least one redeemable")
     for parent in ("customer", "order"):
         for name in ("id", "source_id"):
-            _text(f"{parent}.{name}", (body.get(parent) or {}).get(name))
-    _text("tracking_id", body.get("tracking_id"))
-    _text("session.key", (body.get("session") or {}).get("key"))
+            value = (body.get(parent) or {}).get(name)
+            if value is not None:
+                TEXT.read(f"{parent}.{name}", value)
     given = {name: value for name, value in body.items() if value is not None}
     return StackRequest(**given)
-
-
-def _check_redeemable(path: str, redeemable: Any) -> None:
-    if not isinstance(redeemable, dict):
-        raise InvalidPayload(f"{path}: must be an object", prop=path)
-    for name in ("object", "id"):
-        value = redeemable.get(name)
-        if not isinstance(value, str) or not value:
-            raise InvalidPayload(f"{path}.{name}: must be text", prop=f"{path}.{name}")
-
-
-def _text(path: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str):
-        raise InvalidPayload(f"{path}: must be text", prop=path)
 
 
 def first_code(stack: StackRequest) -> str:
@@ -79,7 +87,10 @@ def first_code(stack: StackRequest) -> str:
 def scopes_of(project_id: str, stack: StackRequest) -> list[str]:
     """Return what the stack reads and a redemption writes: its codes, customer and order."""
     codes = (str(one["id"]) for one in stack.redeemables)
-    scopes = [f"voucher/{ids.voucher_id(project_id, code)}" for code in codes]
+    scopes = [
+        f"voucher/{code if code.startswith('v_') else ids.voucher_id(project_id, code)}"
+        for code in codes
+    ]
     for kind, named, derive in (
         ("customer", stack.customer or {}, ids.customer_id),
         ("order", stack.order or {}, ids.order_id),

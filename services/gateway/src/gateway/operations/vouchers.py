@@ -7,40 +7,38 @@ from contracts.campaigns import CreateVoucher, SetVoucherActive, UpdateVoucher
 from contracts.errors import InvalidPayload, JsonObject
 from contracts.ledger import AdjustBalance
 from gateway import queries, views
+from gateway.body import BOOLEAN, INTEGER, LIST, NAME, OBJECT, TEXT, TEXTS, one_of, required
 from gateway.http import Call, not_found, operation
 from gateway.paging import Column, read_page
 
-FIELDS = (
-    "code",
-    "type",
-    "discount",
-    "gift",
-    "loyalty_card",
-    "category",
-    "category_id",
-    "start_date",
-    "expiration_date",
-    "validity_timeframe",
-    "validity_day_of_week",
-    "validity_hours",
-    "active",
-    "additional_info",
-    "metadata",
-    "redemption",
-    "validation_rules",
-    "code_config",
-    "campaign",
-    "campaign_id",
-)
+FIELDS = {
+    "code": NAME,
+    "type": one_of("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD"),
+    "discount": OBJECT,
+    "gift": OBJECT,
+    "loyalty_card": OBJECT,
+    "category": TEXT,
+    "category_id": TEXT,
+    "start_date": TEXT,
+    "expiration_date": TEXT,
+    "validity_timeframe": OBJECT,
+    "validity_day_of_week": LIST,
+    "validity_hours": OBJECT,
+    "active": BOOLEAN,
+    "additional_info": TEXT,
+    "metadata": OBJECT,
+    "redemption": OBJECT,
+    "validation_rules": TEXTS,
+    "code_config": OBJECT,
+    "campaign": TEXT,
+    "campaign_id": TEXT,
+}
 
 
 @operation("POST", "/v1/vouchers", fields=FIELDS)
 async def generate_random_code(call: Call) -> JsonObject:
     """Create a standalone code, drawn by its code_config."""
-    code = call.body.get("code")
-    if code is not None and not isinstance(code, str):
-        raise InvalidPayload("code: must be text", prop="code")
-    return await _create(call, code)
+    return await _create(call, call.body.get("code"))
 
 
 @operation("POST", "/v1/vouchers/{code}", fields=FIELDS)
@@ -52,8 +50,6 @@ async def create_voucher(call: Call) -> JsonObject:
 async def _create(call: Call, code: str | None) -> JsonObject:
     definition = {name: value for name, value in call.body.items() if name != "code"}
     rules = definition.pop("validation_rules", None) or []
-    if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
-        raise InvalidPayload("validation_rules: must be a list of ids", prop="validation_rules")
     command = CreateVoucher(code=code, definition=definition, validation_rules=rules)
     reply = await call.command("campaigns", code or call.request_id, command)
     return await one_voucher(call, reply["voucher"]["id"])
@@ -135,16 +131,12 @@ async def _set_active(call: Call, *, active: bool) -> JsonObject:
     return await one_voucher(call, reply["voucher"]["id"])
 
 
-@operation("POST", "/v1/vouchers/{code}/balance", fields=("amount", "source_id", "reason"))
+BALANCE_FIELDS = {"amount": required(INTEGER), "source_id": TEXT, "reason": TEXT}
+
+
+@operation("POST", "/v1/vouchers/{code}/balance", fields=BALANCE_FIELDS, is_answer_kept=False)
 async def update_balance(call: Call) -> JsonObject:
     """Add credits to a gift card, or remove them with a negative amount."""
-    call.require("amount")
-    amount = call.body["amount"]
-    if not isinstance(amount, int) or isinstance(amount, bool):
-        raise InvalidPayload("amount: must be a whole number", prop="amount")
-    for name in ("source_id", "reason"):
-        if not isinstance(call.body.get(name, ""), str):
-            raise InvalidPayload(f"{name}: must be text", prop=name)
     row, definition, version = await _definition(call)
     if definition["type"] != "GIFT_VOUCHER":
         raise InvalidPayload("code: the voucher has no balance", prop="code")
@@ -158,7 +150,7 @@ async def update_balance(call: Call) -> JsonObject:
         },
         account=f"credits/{row['id']}",
         unit="credit",
-        amount=amount,
+        amount=call.body["amount"],
         limit=definition["gift"]["amount"],
         limit_version=version,
         source_id=call.body.get("source_id"),

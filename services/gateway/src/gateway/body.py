@@ -1,0 +1,128 @@
+"""The properties of a request's body: their kinds, checked before an operation sees them.
+
+Here stands only what JSON type a property has, so that nothing odd reaches a command; what a property
+means is for the service that owns it to judge. The same table makes the OpenAPI document.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from contracts import payload
+from contracts.errors import InvalidPayload, JsonObject
+from gateway import limits
+
+
+class Kind(NamedTuple):
+    """What a property may be: how it is documented and how it is read."""
+
+    schema: JsonObject
+    read: payload.Reader
+    is_required: bool = False
+
+
+Fields = Mapping[str, Kind]
+NO_FIELDS: Fields = {}
+
+
+def required(kind: Kind) -> Kind:
+    """Return the kind for a property that has to be sent."""
+    return kind._replace(is_required=True)
+
+
+def one_of(*words: str) -> Kind:
+    """Return the kind of a property that is one of a few words."""
+    return Kind({"type": "string", "enum": list(words)}, payload.one_of(*words))
+
+
+def list_of(kind: Kind, count_max: int = limits.LIST_LENGTH_MAX) -> Kind:
+    """Return the kind of a list."""
+    schema = {"type": "array", "items": kind.schema, "maxItems": count_max}
+    return Kind(schema, payload.list_of(kind.read, count_max))
+
+
+def integer(least: int = -payload.WHOLE_NUMBER_MAX, most: int = payload.WHOLE_NUMBER_MAX) -> Kind:
+    """Return the kind of a whole number in a range."""
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Kind(schema, payload.whole_number(least, most))
+
+
+def _as_it_is(path: str, value: Any) -> Any:
+    del path
+    return value
+
+
+def _name(path: str, value: Any) -> str:
+    text: str = TEXT.read(path, value)
+    if not text:
+        raise payload.refuse(path, "must not be empty")
+    return text
+
+
+TEXT = Kind({"type": "string"}, payload.text(limits.TEXT_LENGTH_MAX))
+NAME = Kind({"type": "string", "minLength": 1}, _name)
+INTEGER = integer()
+BOOLEAN = Kind({"type": "boolean"}, payload.boolean)
+OBJECT = Kind({"type": "object"}, payload.json_object)
+TEXTS = list_of(NAME)
+ANY = Kind({}, _as_it_is)
+"""Several types are allowed: the owner reads it."""
+LIST = list_of(ANY)
+
+
+def read(body: JsonObject, fields: Fields) -> JsonObject:
+    """Return the known properties; null stays null. Others are ignored, as the public API does."""
+    found: JsonObject = {}
+    for name, kind in fields.items():
+        value = body.get(name)
+        if value is not None:
+            found[name] = kind.read(name, value)
+        elif kind.is_required:
+            raise payload.refuse(name, "is required")
+        elif name in body:
+            found[name] = None
+    return found
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def parse_json(raw: bytes) -> Any:
+    """Return the body; refuses what is no JSON, nested too deeply, or not storable."""
+    if _depth(raw) > limits.BODY_DEPTH_MAX:
+        raise InvalidPayload(f"The body is nested more than {limits.BODY_DEPTH_MAX} levels deep")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidPayload(f"The body is not JSON: {error}") from None
+    if b"\\u0000" in raw and _has_nul(body):
+        raise InvalidPayload("Text must not contain the character NUL")
+    return body
+
+
+def _depth(raw: bytes) -> int:
+    """Return how deeply brackets nest, those within strings left out; not recursive."""
+    if raw.count(b"{") + raw.count(b"[") <= limits.BODY_DEPTH_MAX:
+        return 0
+    depth = deepest = 0
+    for mark in TOKENS.findall(raw):
+        if mark in (b"{", b"["):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in (b"}", b"]"):
+            depth -= 1
+    return deepest
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    if isinstance(value, dict):
+        return any("\x00" in key or _has_nul(one) for key, one in value.items())
+    return False
