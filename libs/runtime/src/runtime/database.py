@@ -54,8 +54,15 @@ async def open_pool(settings: Settings, service: str) -> Pool:
         min_size=1,
         max_size=settings.pool_size_max,
         init=prepare_connection,
+        reset=_leave_as_it_is,
         server_settings=_server_settings(service),
     )
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    # Asyncpg would ask the server to forget session state on every release, one round trip; nothing
+    # here sets any: settings are SET LOCAL, locks belong to transactions or to connections of their own.
+    del connection
 
 
 async def connect(settings: Settings, service: str) -> "asyncpg.Connection[asyncpg.Record]":
