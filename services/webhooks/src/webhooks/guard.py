@@ -3,6 +3,7 @@
 The address that was checked is the one that is connected to; there is no second look-up between.
 """
 
+import errno
 import socket
 from typing import Any
 
@@ -20,7 +21,7 @@ class ForbiddenAddress(OSError):
     """The endpoint's name leads to an address that is not public."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"{FORBIDDEN}: {address} is not a public address")
+        super().__init__(errno.EACCES, f"{FORBIDDEN}: {address} is not a public address")
 
 
 class GuardedResolver(AbstractResolver):

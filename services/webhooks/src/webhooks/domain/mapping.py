@@ -169,7 +169,7 @@ def on_campaign(name: str, *dates: str) -> Render:
 
 
 def _of(shown: JsonObject, dates: tuple[str, ...]) -> JsonObject:
-    return {name: shown[name] for name in dates}
+    return {name: shown.get(name) for name in dates}
 
 
 def on_generation(name: str, count_of: str, at: str) -> Render:
