@@ -1,87 +1,93 @@
 """``python -m tessera_stack up | down | status | logs | restart | kill | run [--dir D] […]``."""
 
 import argparse
+import contextlib
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tessera_stack import services
 from tessera_stack.infra import Infra, start_infra, stop_infra
-from tessera_stack.state import ROOT, State, is_alive, say
+from tessera_stack.state import ROOT, State, give_up, say
 
 
 def infra_of(directory: Path) -> Infra:
     """Return the caller's servers if the environment names them, else the local ones, running."""
-    kafka = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    database = os.environ.get("DATABASE_URL")
-    if kafka and database:
-        return Infra(database, kafka)
-    return start_infra(directory)
+    kafka = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
+    database = os.environ.get("DATABASE_URL", "")
+    # Whoever has read .local/env into the shell means the local servers, also when they are stopped.
+    own = f"127.0.0.1:{State(directory).read().get('ports', {}).get('kafka')}"
+    if kafka == own or not (kafka or database):
+        return start_infra(directory)
+    if not (kafka and database):
+        give_up("Set both KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL, or neither.")
+    say(f"Kafka: yours, {kafka}")
+    say("PostgreSQL: yours, as DATABASE_URL says")
+    return Infra(database, kafka)
 
 
 def up(directory: Path, env_file: Path) -> None:
     """Start everything."""
     state = State(directory)
-    infra = infra_of(directory)
-    services.start_services(state, infra)
-    services.write_env_file(state, infra, env_file)
+    with state.locked("up.lock"):
+        infra = infra_of(directory)
+        services.start_services(state, infra)
+        services.write_env_file(state, infra, env_file)
     say(f"Ready: http://127.0.0.1:{state.port('http_gateway')}/docs")
 
 
-def down(directory: Path) -> None:
+def down(directory: Path, *, unless_used: bool) -> None:
     """Stop what ``up`` started, and nothing else."""
     state = State(directory)
-    pid = state.read().get("supervisor_pid")
-    if pid and is_alive(pid):
-        say("Services: stopping")
-        os.kill(int(pid), signal.SIGTERM)
-        deadline = time.monotonic() + 60
-        while is_alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.1)
-    state.forget("supervisor_pid")
-    stop_infra(directory)
+    with state.locked("up.lock"):
+        services.stop_services(state)
+        stop_infra(directory, unless_used=unless_used)
 
 
 def logs(directory: Path, service: str) -> None:
     """Follow the logs of one service or of all."""
-    names = f"{service}*.log" if service else "*.log"
-    files = [str(path) for path in sorted((directory / "log").glob(names))]
-    subprocess.run(["tail", "-n", "20", "-F", *files], check=False)
+    files = [
+        str(path)
+        for path in sorted((directory / "log").glob("*.log"))
+        if service in {"", path.stem, path.stem.partition("-")[0]}
+    ]
+    if not files:
+        give_up(f"No logs of {service or 'any service'} in {directory / 'log'}.")
+    with contextlib.suppress(KeyboardInterrupt):
+        subprocess.run(["tail", "-n", "20", "-F", *files], check=False)
 
 
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="tessera_stack", description=__doc__)
-    parser.add_argument(
-        "action", choices=["up", "down", "status", "logs", "restart", "kill", "run", "infra"]
-    )
+    actions = ["up", "down", "status", "logs", "restart", "kill", "run", "infra"]
+    parser.add_argument("action", choices=actions)
     directory = os.environ.get("TESSERA_STACK_DIR", str(ROOT / ".local" / "run"))
     env_file = os.environ.get("TESSERA_ENV_FILE", str(ROOT / ".local" / "env"))
     parser.add_argument("--dir", type=Path, default=Path(directory))
     parser.add_argument("--env-file", type=Path, default=Path(env_file))
+    parser.add_argument("--unless-used", action="store_true", help="down: not if a test run is on")
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
     state = State(chosen.dir)
     first = chosen.arguments[0] if chosen.arguments else ""
     if chosen.action == "up":
-        up(chosen.dir, chosen.env_file)
+        up(state.directory, chosen.env_file)
     elif chosen.action == "infra":
-        print(infra_of(chosen.dir))
+        print(infra_of(state.directory))
     elif chosen.action == "down":
-        down(chosen.dir)
+        down(state.directory, unless_used=chosen.unless_used)
     elif chosen.action == "status":
         return services.print_status(state)
     elif chosen.action == "logs":
-        logs(chosen.dir, first)
+        logs(state.directory, first)
     elif chosen.action == "restart":
-        return services.supervisorctl(state, "restart", first or "all")
+        services.restart(state, first)
     elif chosen.action == "kill":
         services.kill(state, first)
     else:
-        services.run_module(state, infra_of(chosen.dir), *chosen.arguments)
+        services.run_module(state, infra_of(state.directory), *chosen.arguments)
     return 0
 
 
