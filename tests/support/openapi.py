@@ -46,12 +46,27 @@ def _validator(key: str) -> jsonschema.Draft7Validator:
 
 def _told(method: str, path: str, body: Any, errors: list[Any]) -> str:
     lines = []
-    for error in errors[:5]:
-        best = jsonschema.exceptions.best_match([error]) or error
-        place = ".".join(map(str, error.absolute_path))
-        lines.append(f"  {place or '(body)'}: {best.message[:300]}")
+    for leaf in [leaf for error in errors for leaf in _leaves(error)][:8]:
+        place = ".".join(map(str, leaf.absolute_path))
+        lines.append(f"  {place or '(body)'}: {leaf.message[:300]}")
     return (
         f"{method} {path} is not as openapi.json has it:\n"
         + "\n".join(lines)
         + f"\n{json.dumps(body)[:1500]}"
     )
+
+
+def _leaves(error: Any) -> list[Any]:
+    """Return what is wrong; of several alternatives, that of the one which fits best."""
+    if not error.context:
+        return [error]
+    branches: dict[Any, list[Any]] = {}
+    for one in error.context:
+        branches.setdefault(one.schema_path[0], []).extend(_leaves(one))
+    return min(branches.values(), key=_badness)
+
+
+def _badness(errors: list[Any]) -> tuple[int, int]:
+    """Rank an alternative: another kind of object is worse than any number of wrong fields."""
+    is_other_kind = any(error.validator in {"enum", "const", "type"} for error in errors)
+    return int(is_other_kind), len(errors)

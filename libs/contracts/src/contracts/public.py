@@ -81,6 +81,7 @@ def campaign(state: Json, assignments: Sequence[JsonObject] = ()) -> JsonObject:
 def _template(definition: Json) -> JsonObject:
     shown = {
         **_value(definition),
+        "gift": _gift(definition, {}),
         "type": definition["type"],
         "redemption": definition.get("redemption") or {"quantity": None},
         "code_config": _code_config(definition.get("code_config")),
@@ -205,7 +206,6 @@ def assignment(state: Json) -> JsonObject:
         "related_object_id": state["related_object_id"],
         "related_object_type": state["related_object_type"],
         "created_at": instant(state["created_at"]),
-        "updated_at": None,
         "object": "validation_rules_assignment",
         "validation_status": "VALID",
         "validation_omitted_rules": [],
@@ -328,7 +328,7 @@ def customer_reference(state: Json | None) -> JsonObject | None:
         "metadata": state.get("metadata", {}),
         "object": "customer",
     }
-    return _without_nothing(shown, keep={"source_id", "id"})
+    return _without_nothing(shown)
 
 
 def tracking(project_id: str, state: Json | None) -> str | None:
@@ -382,16 +382,7 @@ def order(state: Json, customer: Json | None = None) -> JsonObject:
         "object": "order",
         **_dates(state, "created_at", "updated_at"),
     }
-    kept = {
-        "source_id",
-        "customer_id",
-        "referrer_id",
-        "customer",
-        "referrer",
-        "created_at",
-        "updated_at",
-    }
-    return _without_nothing(shown, keep=kept)
+    return _without_nothing(shown, keep={"source_id", "customer_id", "referrer_id", "updated_at"})
 
 
 def _order_item(item: Json) -> JsonObject:
@@ -599,6 +590,29 @@ def balance_update(event: Json) -> JsonObject:
 
 
 # -- publications, distributions, webhooks, projects ---------------------------------------------
+
+
+def publication_entry(
+    project_id: str,
+    state: Json,
+    error: Json | None,
+    customer: JsonObject,
+    voucher: Json | None,
+) -> JsonObject:
+    """Return a publication as lists show it, with the customer and the voucher (both rendered).
+
+    The published form of a single voucher names its campaign; a code without one is listed as codes are.
+    """
+    shown = publication(project_id, state, error)
+    shown["customer"] = {"summary": None, "loyalty": None, "referrals": None, **customer}
+    shown.pop("voucher", None)
+    if voucher is not None and voucher.get("campaign") and error is None:
+        names = ("object", "id", "code", "campaign", "discount", "gift", "is_referral_code")
+        shown.pop("vouchers", None)
+        shown["voucher"] = {name: voucher[name] for name in names if voucher.get(name) is not None}
+    else:
+        shown["vouchers"] = [one["code"] for one in state.get("vouchers") or []]
+    return shown
 
 
 def publication(project_id: str, state: Json, error: Json | None = None) -> JsonObject:

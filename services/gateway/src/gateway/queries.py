@@ -138,6 +138,17 @@ async def voucher(connection: Connection, project_id: str, code: str) -> Record 
     )
 
 
+async def vouchers(
+    connection: Connection, project_id: str, voucher_ids: Sequence[str]
+) -> list[Record]:
+    """Return vouchers by their ids."""
+    return await connection.fetch(
+        "SELECT * FROM vouchers WHERE project_id = $1 AND id = ANY($2)",
+        project_id,
+        list(voucher_ids),
+    )
+
+
 async def balances(
     connection: Connection, project_id: str, voucher_ids: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
@@ -208,6 +219,17 @@ async def customer(connection: Connection, project_id: str, name: str) -> Record
         """,
         project_id,
         name,
+    )
+
+
+async def customers(
+    connection: Connection, project_id: str, customer_ids: Sequence[str]
+) -> list[Record]:
+    """Return customers by their ids."""
+    return await connection.fetch(
+        "SELECT * FROM customers WHERE project_id = $1 AND id = ANY($2)",
+        project_id,
+        list(customer_ids),
     )
 
 

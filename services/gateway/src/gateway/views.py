@@ -75,6 +75,39 @@ async def customers(
     return [public.customer(row["doc"], dict(totals.get(row["id"]) or {})) for row in rows]
 
 
+async def publications(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show publications with their customers and single vouchers as they are now."""
+    customer_ids = [row["customer_id"] for row in rows if row["customer_id"]]
+    found = await queries.customers(connection, project_id, customer_ids)
+    shown = await customers(connection, project_id, found)
+    known = {one["id"]: one for one in shown}
+    single = [row["doc"]["vouchers"][0]["id"] for row in rows if _is_single(row["doc"])]
+    rendered = await vouchers(
+        connection, project_id, await queries.vouchers(connection, project_id, single)
+    )
+    by_id = {one["id"]: one for one in rendered}
+    return [_publication(project_id, row, known, by_id) for row in rows]
+
+
+def _is_single(doc: JsonObject) -> bool:
+    return len(doc.get("vouchers") or []) == 1
+
+
+def _publication(
+    project_id: str,
+    row: Record,
+    known: Mapping[str, JsonObject],
+    rendered: Mapping[str, JsonObject],
+) -> JsonObject:
+    doc = row["doc"]
+    snapshot = public.customer_reference(doc["customer"]) or {}
+    voucher = rendered.get(doc["vouchers"][0]["id"]) if _is_single(doc) else None
+    customer = known.get(row["customer_id"], snapshot)
+    return public.publication_entry(project_id, doc, row["error"], customer, voucher)
+
+
 def order(row: Record) -> JsonObject:
     """Show an order."""
     return public.order(shown(dict(row)))

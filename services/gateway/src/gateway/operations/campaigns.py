@@ -154,14 +154,16 @@ async def get_summary(call: Call) -> JsonObject:
     async with call.gateway.connection() as connection:
         row = await _row(connection, call)
         totals = await queries.campaign_totals(connection, call.project_id, row["id"])
-    return _summary(row, totals)
+        [campaign] = await views.campaigns(connection, call.project_id, [row])
+    campaign.pop("validation_rules_assignments")
+    return _summary(campaign, row, totals)
 
 
-def _summary(row: queries.Record, totals: dict[str, Any]) -> JsonObject:
+def _summary(campaign: JsonObject, row: queries.Record, totals: dict[str, Any]) -> JsonObject:
     is_gift = row["campaign_type"] == "GIFT_VOUCHERS"
     shown: JsonObject = {
         "object": "campaign_summary",
-        "campaign": {"object": "campaign", "id": row["id"], "campaign_type": row["campaign_type"]},
+        "campaign": campaign,
         "redemptions": totals["redemptions_succeeded"] + totals["redemptions_failed"],
         "redemptions_succeeded": totals["redemptions_succeeded"],
         "redemptions_failed": totals["redemptions_failed"],

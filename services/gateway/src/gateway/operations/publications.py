@@ -5,7 +5,7 @@ from typing import Any
 from contracts import ids, public
 from contracts.distribution import Publish
 from contracts.errors import InvalidPayload, JsonObject
-from gateway import queries
+from gateway import queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
 from gateway.http import Call, operation
 from gateway.operations.vouchers import one_voucher
@@ -133,5 +133,5 @@ async def list_publications(call: Call) -> JsonObject:
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "publications", *page.arguments)
-    shown = [public.publication(call.project_id, row["doc"], row["error"]) for row in rows]
+        shown = await views.publications(connection, call.project_id, rows)
     return public.listing("publications", shown, total)
