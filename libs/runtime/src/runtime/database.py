@@ -33,15 +33,20 @@ CONTENTION_ERRORS = (
 """Somebody else was faster: trying again sees what they wrote."""
 
 
-def role_name(service: str) -> str:
-    """Return the database role of a service."""
-    return f"tessera_{service}"
+def role_name(settings: Settings, service: str) -> str:
+    """Return the database role of a service: ``tessera_ledger`` in a database named ``tessera``.
+
+    Roles are the server's, not the database's, so the name keeps two systems on one server apart.
+    """
+    database = urlsplit(settings.database_url).path.lstrip("/")
+    assert database.isidentifier(), f"the database's name is written into SQL: {database}"
+    return f"{database}_{service}"
 
 
 def service_dsn(settings: Settings, service: str) -> str:
     """Return the address of the database with the service's own role and password."""
     parts = urlsplit(settings.database_url)
-    role = role_name(service)
+    role = role_name(settings, service)
     host = parts.netloc.rpartition("@")[2]
     login = f"{role}:{quote(secrets.role_password(settings, role))}"
     return urlunsplit(parts._replace(netloc=f"{login}@{host}"))

@@ -18,7 +18,7 @@ RUNTIME_MIGRATIONS = Path(__file__).parent / "migrations"
 
 async def create_role_and_schema(connection: Connection, settings: Settings, service: str) -> None:
     """Create or refresh the service's login and its schema; run as administrator."""
-    role = role_name(service)
+    role = role_name(settings, service)
     quoted = await connection.fetchval(
         "SELECT quote_literal($1)", secrets.role_password(settings, role)
     )

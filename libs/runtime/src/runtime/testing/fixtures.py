@@ -48,6 +48,10 @@ async def leased_database(postgres_server: str) -> AsyncIterator[str]:
             await asyncio.sleep(0.1)
         else:
             break
+    for row in await administrator.fetch(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1)", f"{name}_"
+    ):
+        await administrator.execute(f"DROP ROLE IF EXISTS {row['rolname']}")
     await administrator.close()
 
 
