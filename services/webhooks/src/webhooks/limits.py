@@ -14,9 +14,6 @@ ENDPOINTS_AT_ONCE_MAX = 500
 SENDER_POLL_S = 1.0
 """Longest pause between two looks for deliveries that are due."""
 
-LEASE_MARGIN_S = 10.0
-"""How much longer than one attempt a delivery belongs to the process that took it."""
-
 RESPONSE_BYTES_MAX = 2_000
 """Bytes of an answer that are read."""
 

@@ -139,7 +139,7 @@ class Sender:
 
     async def _take(self, lane: Lane, count: int) -> list[tuple[Receiver, Delivery]]:
         now = clock.now()
-        lease_s = self._settings.webhook_timeout_s + limits.LEASE_MARGIN_S
+        lease_s = self._settings.webhook_timeout_s + self._settings.webhook_lease_margin_s
         async with self._service.pool.acquire() as connection:
             receiver = await queries.receiver(connection, *lane)
             if receiver is None:

@@ -14,6 +14,8 @@ class Settings(RuntimeSettings):
     """Longest time from the connection to the answer's status."""
     webhook_retry_schedule: str = UPSTREAM_SCHEDULE
     """Seconds after the first attempt at which the next ones follow; then the endpoint is disabled."""
+    webhook_lease_margin_s: float = 10.0
+    """How much longer than one attempt may take a delivery belongs to the process that took it."""
     webhook_retention_days: int = 30
     """How long deliveries that have ended can be looked at and sent again."""
 
