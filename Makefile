@@ -72,7 +72,7 @@ bench: install ## Measure the running system; writes .local/bench.json
 	@$(PYTHON) -m bench
 
 .PHONY: lint
-lint: install ## Formatter and linter
+lint: install ## Formatter, linter, import rules, house rules
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/lint-imports --no-cache >/dev/null || .venv/bin/lint-imports --no-cache
@@ -83,13 +83,17 @@ types: install ## Strict types
 	@.venv/bin/mypy $(addsuffix /src,$(PACKAGES)) demo bench tools deploy/local/tessera_stack
 
 .PHONY: check
-check: lint types ## Lint, types and unit tests
+check: lint types ## Lint, types and unit tests (two minutes)
 	@$(PYTHON) -m pytest -m "not integration and not e2e and not chaos" -n 2
 
+# Tests bring up servers of their own, under .local/test-infra and .local/test, and leave none behind.
+# A test run that is on beside this one keeps the servers that both use.
 .PHONY: test
 test: check ## Everything CI runs
-	@$(PYTHON) -m pytest -m integration -n 2
-	@$(PYTHON) -m pytest -m "e2e or chaos" tests
+	@trap '$(STACK) down --dir .local/test >/dev/null; \
+	       $(STACK) down --dir .local/test-infra --unless-used >/dev/null' EXIT; \
+	$(PYTHON) -m pytest -m integration -n 2; \
+	$(PYTHON) -m pytest -m "e2e or chaos" tests
 
 .PHONY: docs
 docs: install ## Generate OpenAPI and AsyncAPI documents
