@@ -6,6 +6,7 @@ PYTHON := .venv/bin/python
 STACK := PYTHONPATH=deploy/local $(PYTHON) -m tessera_stack
 PACKAGES := $(wildcard libs/*) $(wildcard services/*)
 SERVICE ?=
+MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## List the targets
