@@ -1,65 +1,206 @@
 """The oracle: what a shop would say of redemptions, written without looking at the ledger.
 
-Deliberately naive: one dictionary of what was taken, recomputed from the list of all redemptions that
-still stand. It raises on what it was not taught.
+Deliberately naive: it keeps lists of what happened and adds them up again for every question. It raises
+``NotImplementedError`` on what it was not taught.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Take(NamedTuple):
+    """One amount of an account. ``is_flexible``: the planner chose it, and may choose again."""
+
+    account: str
+    amount: int
+    is_flexible: bool = False
 
 
 @dataclass
 class Taken:
-    """One redemption that succeeded."""
+    """One redemption: parts by their own names, in order. A single one is its own only part."""
 
-    takes: list[tuple[str, int]]
+    parts: dict[str, Take]
+    is_stack: bool
     stands: bool = True
 
 
 @dataclass
+class Session:
+    """What a shopper's session keeps for itself, and until when."""
+
+    takes: list[Take]
+    until: int
+
+
+@dataclass
+class Definition:
+    """The newest definition of an account that the till has heard of."""
+
+    limit: int | None
+    version: int
+
+
+@dataclass
 class Oracle:
-    """Limits by account (None: unlimited), redemptions by name, top-ups by account."""
+    """One project. ``heard`` are definitions by account, ``now`` counts seconds."""
 
-    limits: dict[str, int | None] = field(default_factory=dict)
+    heard: dict[str, Definition] = field(default_factory=dict)
     redemptions: dict[str, Taken] = field(default_factory=dict)
-    top_ups: dict[str, int] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    top_ups: list[Take] = field(default_factory=list)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    now: int = 0
 
-    def left(self, account: str) -> int | None:
-        """Return what is left, or None if unlimited."""
-        limit = self.limits[account]
+    def used(self, account: str) -> int:
+        """Return what standing redemptions took."""
+        return sum(
+            take.amount
+            for one in self.redemptions.values()
+            if one.stands
+            for take in one.parts.values()
+            if take.account == account
+        )
+
+    def held(self, account: str, but_for: str | None = None) -> int:
+        """Return what sessions keep, except one of them."""
+        return sum(
+            take.amount
+            for name, session in self.sessions.items()
+            if name != but_for
+            for take in session.takes
+            if take.account == account
+        )
+
+    def left(self, account: str, limit: int | None, but_for: str | None = None) -> int | None:
+        """Return what is left under a limit; None is without end."""
         if limit is None:
             return None
-        standing = [taken for taken in self.redemptions.values() if taken.stands]
-        gone = sum(amount for taken in standing for name, amount in taken.takes if name == account)
-        return limit + self.top_ups.get(account, 0) - gone
+        added = sum(one.amount for one in self.top_ups if one.account == account)
+        return limit + added - self.used(account) - self.held(account, but_for)
 
-    def redeem(self, name: str, takes: list[tuple[str, int]]) -> str:
-        """Return ``ok`` or the account that has too little, the first in order."""
-        assert name not in self.redemptions, "names are used once"
-        wanted: dict[str, int] = {}
-        for account, amount in takes:
-            wanted[account] = wanted.get(account, 0) + amount
-            left = self.left(account)
-            if left is not None and wanted[account] > left:
-                return account
-        self.redemptions[name] = Taken(takes)
+    def redeem(
+        self,
+        name: str,
+        takes: list[Take],
+        said: dict[str, Definition],
+        *,
+        session: str | None = None,
+        attempt: int = 1,
+    ) -> str:
+        """Return ``ok``, ``again`` (plan anew), ``busy`` (three times was enough) or the short account.
+
+        ``said`` are the definitions that the plan was made from.
+        """
+        if name in self.redemptions or name in self.refused:
+            message = "the oracle knows no second redemption of one name"
+            raise NotImplementedError(message)
+        verdict = self._fit(takes, said, session)
+        if verdict == "again":
+            return "again" if attempt < 3 else "busy"
+        if verdict != "ok":
+            self.refused.add(f"failed-{name}")
+            return verdict
+        is_stack = len(takes) > 1
+        names = [f"{name}-{number}" for number in range(len(takes))] if is_stack else [name]
+        self.redemptions[name] = Taken(dict(zip(names, takes, strict=True)), is_stack)
+        if session is not None:
+            self.sessions.pop(session, None)
         return "ok"
 
-    def roll_back(self, name: str) -> str:
-        """Return ``ok``, ``not_found`` or ``already_rolled_back``."""
+    def _fit(self, takes: list[Take], said: dict[str, Definition], session: str | None) -> str:
+        so_far: dict[str, int] = {}
+        for take in takes:
+            account, plan = take.account, said[take.account]
+            known = self.heard.get(account)
+            if known and known.version > plan.version and known.limit != plan.limit:
+                return "again"
+            so_far[account] = so_far.get(account, 0) + take.amount
+            left = self.left(account, plan.limit, session)
+            if left is not None and so_far[account] > left:
+                return "again" if take.is_flexible else account
+        self._hear(takes, said)
+        return "ok"
+
+    def _hear(self, takes: list[Take], said: dict[str, Definition]) -> None:
+        for take in takes:
+            plan, known = said[take.account], self.heard.get(take.account)
+            if known is None or plan.version > known.version:
+                self.heard[take.account] = plan
+            elif plan.version == known.version and plan.limit != known.limit:
+                message = "the oracle knows one limit per version"
+                raise NotImplementedError(message)
+
+    def available(
+        self, takes: list[Take], said: dict[str, Definition], session: str | None
+    ) -> dict[str, int]:
+        """Return what a planner is told who has to plan again."""
+        told = {}
+        for take in takes:
+            plan, known = said[take.account], self.heard.get(take.account)
+            newest = known if known and known.version > plan.version else plan
+            left = self.left(take.account, newest.limit, session)
+            if left is not None:
+                told[take.account] = max(left, 0)
+        return told
+
+    def roll_back(self, name: str, *, is_single: bool) -> str:
+        """Return ``ok`` or the key of the refusal."""
+        if name in self.refused:
+            return "invalid_redemption"
+        if any(name in one.parts for one in self.redemptions.values() if one.is_stack):
+            return "invalid_redemption_parent"
         if name not in self.redemptions:
             return "not_found"
-        if not self.redemptions[name].stands:
+        one = self.redemptions[name]
+        if one.is_stack and is_single:
+            return "invalid_redemption"
+        if not one.stands:
             return "already_rolled_back"
-        self.redemptions[name].stands = False
+        one.stands = False
         return "ok"
 
-    def top_up(self, account: str, amount: int) -> str:
+    def top_up(self, account: str, amount: int, said: Definition) -> str:
         """Return ``ok``, or ``invalid`` if nothing would change or the balance fall below zero."""
-        left = self.left(account)
+        known = self.heard.get(account)
+        newest = known if known and known.version > said.version else said
+        left = self.left(account, newest.limit)
         if left is None:
             message = "the oracle knows no top-up of what is unlimited"
             raise NotImplementedError(message)
         if amount == 0 or left + amount < 0:
             return "invalid"
-        self.top_ups[account] = self.top_ups.get(account, 0) + amount
+        self.top_ups.append(Take(account, amount))
+        self._hear([self.top_ups[-1]], {account: said})
         return "ok"
+
+    def hold(
+        self, session: str, takes: list[Take], said: dict[str, Definition], seconds: int
+    ) -> str:
+        """Return ``ok``, ``busy`` (a definition has changed), or the account that has too little."""
+        firm = [Take(take.account, take.amount) for take in takes]
+        verdict = self._fit(firm, said, session)
+        if verdict == "ok":
+            self.sessions[session] = Session(firm, self.now + seconds)
+        return "busy" if verdict == "again" else verdict
+
+    def release(self, session: str, account: str | None = None) -> str:
+        """Return ``ok`` or ``not_found``."""
+        held = self.sessions.get(session)
+        if held is None:
+            return "not_found"
+        going = [take for take in held.takes if account in {None, take.account}]
+        if not going:
+            return "not_found"
+        held.takes = [take for take in held.takes if take not in going]
+        if not held.takes:
+            del self.sessions[session]
+        return "ok"
+
+    def wait(self, seconds: int) -> set[str]:
+        """Let time pass; return the sessions that ended."""
+        self.now += seconds
+        ended = {name for name, one in self.sessions.items() if one.until <= self.now}
+        for name in ended:
+            del self.sessions[name]
+        return ended

@@ -1,194 +1,166 @@
-"""A state machine drives the ledger's domain and the oracle with the same commands."""
+"""The pure domain, in memory, answers as the oracle says."""
 
-import random
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-import pytest
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from contracts.engine import StackRequest
-from contracts.errors import ErrorBody, InvalidPayload
+from contracts.errors import DomainError, Unavailable
 from contracts.ledger import (
     AdjustBalance,
-    Plan,
-    PlannedRedemption,
+    PlaceHold,
     Posting,
     Redeem,
+    ReleaseHold,
     RollBack,
     RollbackFailed,
 )
-from contracts.messages import Envelope, Event
-from ledger.app import build
+from contracts.messages import Command, Envelope, Event
 from ledger.audit import fold_accounts, trial_balance
 from ledger.domain.accounts import Account
 from ledger.domain.balance import decide_adjust_balance
-from ledger.domain.redeem import Redeemed, Refused, decide_redeem
-from ledger.domain.rollback import Redemption, RedemptionNotFound, decide_roll_back
-from runtime.settings import Settings
-from runtime.testing import Harness
-from tests.oracle.redemptions import Oracle
-
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-LIMITS: dict[str, int | None] = {"uses/a": 3, "uses/b": 1, "credits/g": 50, "uses/free": None}
-UNITS = {"uses": "use", "credits": "credit"}
-TAKES = st.lists(
-    st.tuples(st.sampled_from(sorted(LIMITS)), st.integers(1, 30)), min_size=1, max_size=4
-)
+from ledger.domain.holds import decide_place_hold, decide_release_hold, release
+from ledger.domain.redeem import HandBack, Redeemed, decide_redeem
+from ledger.domain.rollback import Redemption, decide_roll_back
+from ledger.limits import PLAN_ATTEMPTS_MAX
+from tests.oracle.machine import PROJECTS, START, Answer, LedgerMachine, Row
 
 
-def plan_of(name: str, takes: list[tuple[str, int]]) -> Plan:
-    """Return a plan with one redeemable per amount taken."""
-    redemptions = [
-        PlannedRedemption(
-            redemption_id=f"{name}-{number}" if len(takes) > 1 else name,
-            redeemable={"object": "voucher", "id": account},
-            related_object_type="voucher",
-            related_object_id=account,
-            postings=[
-                Posting(
-                    account=account,
-                    contra="world",
-                    unit=UNITS[account.partition("/")[0]],  # type: ignore[arg-type]
-                    amount=amount,
-                    limit=LIMITS[account],
-                    limit_version=1,
-                    error=ErrorBody(code=400, key="too_little", message=account),
-                )
-            ],
-        )
-        for number, (account, amount) in enumerate(takes)
-    ]
-    return Plan(
-        stack=StackRequest(redeemables=[]),
-        planned_at=NOW,
-        parent_id=name if len(takes) > 1 else None,
-        redemptions=redemptions,
-        failed_redemption_id=f"failed-{name}",
-    )
+@dataclass
+class Project:
+    """What a ledger keeps of one project."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    redemptions: dict[str, Redemption] = field(default_factory=dict)
+    holds: dict[str, tuple[list[Posting], datetime]] = field(default_factory=dict)
+    log: list[Event] = field(default_factory=list)
+
+    def held(self, session: str | None) -> list[Posting]:
+        """Return what the session holds."""
+        return self.holds[session][0] if session in self.holds else []
+
+    def take_over(self, changed: Mapping[str, Account], event: Event) -> Answer:
+        """Keep what was decided."""
+        self.accounts.update(changed)
+        self.log.append(event)
+        return Answer("ok", event)
 
 
-def roll_back_of(name: str, takes: int) -> RollBack:
-    """Return the command to give a redemption back."""
-    return RollBack(
-        redemption_id=name,
-        is_single=takes == 1,
-        rollback_ids=[f"rr-{name}-{number}" for number in range(takes + 1)],
-        failed_rollback_id=f"rrf-{name}",
-    )
-
-
-class LedgerMachine(RuleBasedStateMachine):
-    """The pure domain against the oracle."""
-
-    names = Bundle("names")
+class DomainDriver:
+    """The decisions, with dictionaries around them."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.oracle = Oracle(limits=dict(LIMITS))
-        self.accounts: dict[str, Account] = {}
-        self.redemptions: dict[str, Redemption] = {}
-        self.log: list[tuple[Event, Envelope]] = []
-        self.count = 0
+        self.projects = {name: Project() for name in PROJECTS}
 
-    @rule(target=names, takes=TAKES)
-    def redeem(self, takes: list[tuple[str, int]]) -> str:
-        self.count += 1
-        name = f"r{self.count}"
-        decision = decide_redeem(plan_of(name, takes), self.accounts, [], NOW)
-        expected = self.oracle.redeem(name, takes)
-        if expected == "ok":
-            assert isinstance(decision, Redeemed)
-            self._take_over(decision.accounts, decision.event, name)
-            self.redemptions[name] = Redemption(decision.event)
-        else:
-            assert isinstance(decision, Refused)
-            assert decision.event.error.message == expected
-        return name
+    def send(self, commands: Sequence[tuple[str, Command]]) -> list[Answer]:
+        """Decide one after the other."""
+        return [self._send(self.projects[project], command) for project, command in commands]
 
-    @rule(name=names)
-    def roll_back(self, name: str) -> None:
-        known = self.redemptions.get(name, Redemption(None))
-        takes = len(known.event.items) if known.event else 1
-        command = roll_back_of(name, takes)
-        expected = self.oracle.roll_back(name)
-        if expected == "not_found":
-            with pytest.raises(RedemptionNotFound):
-                decide_roll_back(command, known, self.accounts, NOW)
-            return
-        decision = decide_roll_back(command, known, self.accounts, NOW)
-        if expected == "ok":
-            assert not isinstance(decision, RollbackFailed)
-            self._take_over(decision.accounts, decision.event, name)
-            self.redemptions[name] = known._replace(is_rolled_back=True)
-        else:
-            assert isinstance(decision, RollbackFailed)
-            assert decision.error.key == expected
+    def _send(self, project: Project, command: Command) -> Answer:
+        try:
+            match command:
+                case Redeem():
+                    return self._redeem(project, command)
+                case RollBack():
+                    return self._roll_back(project, command)
+                case AdjustBalance():
+                    event, changed = decide_adjust_balance(command, project.accounts, START)
+                    return project.take_over(changed, event)
+                case PlaceHold():
+                    return self._hold(project, command)
+                case ReleaseHold():
+                    return self._release(project, command)
+        except Unavailable:
+            return Answer("busy")
+        except DomainError as refusal:
+            error = refusal.body()
+            names = {"too_little": error.message, "invalid_payload": "invalid"}
+            return Answer(names.get(error.key, error.key))
+        raise NotImplementedError(command)
 
-    @rule(amount=st.integers(-60, 60))
-    def top_up(self, amount: int) -> None:
-        command = AdjustBalance(
-            voucher_id="g",
-            voucher={},
-            account="credits/g",
-            unit="credit",
-            amount=amount,
-            limit=50,
-            limit_version=1,
-            transaction_id="t",
-        )
-        if self.oracle.top_up("credits/g", amount) == "ok":
-            event, changed = decide_adjust_balance(command, self.accounts, NOW)
-            self._take_over(changed, event, "adjustment")
-        else:
-            with pytest.raises(InvalidPayload):
-                decide_adjust_balance(command, self.accounts, NOW)
+    def _redeem(self, project: Project, command: Redeem) -> Answer:
+        session = (command.plan.stack.session or {}).get("key")
+        held = project.held(session)
+        decision = decide_redeem(command.plan, project.accounts, held, START)
+        if isinstance(decision, HandBack):
+            if command.plan.attempt >= PLAN_ATTEMPTS_MAX:
+                return Answer("busy")
+            return Answer("again", available=decision.available)
+        if not isinstance(decision, Redeemed):
+            failed = decision.event
+            assert failed.error.resource_id == failed.redemption_id
+            project.redemptions[failed.redemption_id] = Redemption(None, is_failed=True)
+            return Answer(failed.error.message)
+        event = decision.event
+        for item in event.items:
+            project.redemptions[item.redemption_id] = Redemption(None, parent_id=event.parent_id)
+        project.redemptions[event.parent_id or event.items[0].redemption_id] = Redemption(event)
+        answer = project.take_over(decision.accounts, event)
+        if session in project.holds:
+            project.take_over({}, release(session, [], [], {}, START, "redeemed")[0])
+            del project.holds[session]
+        return answer
 
-    @invariant()
-    def balances_are_what_the_oracle_says(self) -> None:
-        for name, account in self.accounts.items():
-            assert account.available == self.oracle.left(name)
+    def _roll_back(self, project: Project, command: RollBack) -> Answer:
+        known = project.redemptions.get(command.redemption_id, Redemption(None))
+        decision = decide_roll_back(command, known, project.accounts, START)
+        if isinstance(decision, RollbackFailed):
+            return Answer(decision.error.key)
+        project.redemptions[command.redemption_id] = known._replace(is_rolled_back=True)
+        return project.take_over(decision.accounts, decision.event)
 
-    @invariant()
-    def the_log_folds_to_the_balances(self) -> None:
-        history = fold_accounts(self.log)
-        assert history.findings == []
-        assert trial_balance(history) == []
-        for name, account in self.accounts.items():
-            folded = history.balances["p1", name]
-            assert (folded.used, folded.adjusted) == (account.used, account.adjusted)
+    def _hold(self, project: Project, command: PlaceHold) -> Answer:
+        held = project.held(command.session_key)
+        event, changed = decide_place_hold(command, held, project.accounts, START)
+        project.holds[command.session_key] = (event.held, event.expires_at)
+        return project.take_over(changed, event)
 
-    def _take_over(self, changed: Mapping[str, Account], event: Event, stream: str) -> None:
-        self.accounts.update(changed)
-        meta = Envelope("id", event.TYPE, "ledger", NOW, "p1", stream=stream)
-        self.log.append((event, meta))
+    def _release(self, project: Project, command: ReleaseHold) -> Answer:
+        held = project.held(command.session_key)
+        event, changed = decide_release_hold(command, held, project.accounts, START)
+        _, until = project.holds.pop(command.session_key)
+        if event.remaining:
+            project.holds[command.session_key] = (event.remaining, until)
+        return project.take_over(changed, event)
+
+    def expire(self, now: datetime) -> None:
+        """Release what is due."""
+        for project in self.projects.values():
+            for session, (held, until) in list(project.holds.items()):
+                if until <= now:
+                    event, changed = release(session, held, [], project.accounts, now, "expired")
+                    project.take_over(changed, event)
+                    del project.holds[session]
+
+    def accounts(self, project_id: str) -> Mapping[str, Row]:
+        """Return the accounts."""
+        return {
+            name: Row(one.limit, one.adjusted, one.used, one.held)
+            for name, one in self.projects[project_id].accounts.items()
+        }
+
+    def findings(self) -> list[str]:
+        """Fold the events and compare the balances."""
+        findings = []
+        for name, project in self.projects.items():
+            history = fold_accounts(
+                (event, Envelope("id", event.TYPE, "ledger", START, name)) for event in project.log
+            )
+            findings += history.findings + trial_balance(history)
+            for account, row in self.accounts(name).items():
+                told = history.balances[name, account]
+                if (told.adjusted, told.used, told.held) != row[1:]:
+                    findings.append(f"{account}: {told} is not {row}")
+        return findings
 
 
-TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+class DomainMachine(LedgerMachine):
+    """The pure domain against the oracle."""
+
+    def __init__(self) -> None:
+        super().__init__(DomainDriver())
 
 
-@pytest.mark.integration
-async def test_the_running_ledger_answers_as_the_oracle(leased_settings: Settings) -> None:
-    chance = random.Random(7)
-    oracle = Oracle(limits=dict(LIMITS))
-    async with Harness(build(leased_settings)) as ledger:
-        for number in range(150):
-            name = f"r{number}"
-            if number % 3 == 2:
-                name = f"r{chance.randrange(number)}"
-                takes = len(oracle.redemptions[name].takes) if name in oracle.redemptions else 1
-                expected = oracle.roll_back(name)
-                reply = await ledger.command("p1", roll_back_of(name, takes))
-                assert (reply.error.key if reply.error else "ok") == expected
-                continue
-            amounts = [(chance.choice(sorted(LIMITS)), chance.randint(1, 4)) for _ in range(2)]
-            expected = oracle.redeem(name, amounts)
-            reply = await ledger.command("p1", Redeem(plan=plan_of(name, amounts)))
-            assert (reply.error.message if reply.error else "ok") == expected
-        for row in await ledger.rows("accounts"):
-            limit = row["limit_amount"]
-            left = None if limit is None else limit + row["adjusted"] - row["used"]
-            assert left == oracle.left(row["account"])
+TestDomain = DomainMachine.TestCase
+TestDomain.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

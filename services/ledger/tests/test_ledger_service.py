@@ -303,7 +303,7 @@ async def test_a_hold_is_replaced_released_and_expires(ledger: Harness) -> None:
     assert (await ledger.command("p1", ReleaseHold(session_key="s"))).status == 200
     assert (await ledger.command("p1", ReleaseHold(session_key="s"))).status == 404
     await ledger.command("p1", hold(uses("b", 1), hours=-1))
-    assert await expire_due_holds(ledger.service) == 1
+    assert await expire_due_holds(ledger.service, clock.now()) == 1
     assert await balances(ledger) == {"uses/a": (0, 0), "uses/b": (0, 0)}
     await ledger.refresh()
     last = ledger.appended[-1]
