@@ -171,6 +171,26 @@ async def test_two_processes_never_go_over(leased_settings: Settings) -> None:
         assert (await balances(first))["uses/a"] == (20, 0)
 
 
+async def test_two_processes_give_back_once(leased_settings: Settings) -> None:
+    first = Harness(build(leased_settings))
+    second = Harness(build(leased_settings), is_new=False)
+    async with first, second:
+        made = [plan([uses("a", 100)]) for _ in range(40)]
+        await first.commands([("p1", command) for command in made])
+        undo = [roll_back(command.plan.redemptions[0].redemption_id) for command in made]
+        results = await asyncio.gather(
+            *(one.commands([("p1", command) for command in undo]) for one in (first, second))
+        )
+        keys = Counter(
+            reply.error.key if reply.error else "ok"
+            for replies in results
+            for reply in replies
+            if reply
+        )
+        assert keys == {"ok": 40, "already_rolled_back": 40}
+        assert await balances(first) == {"uses/a": (0, 0)}
+
+
 async def test_rolling_back_restores_everything_once(ledger: Harness) -> None:
     command = plan([uses("a", 5)], [credit("g", 300, 1000)])
     await ledger.command("p1", command)
