@@ -41,7 +41,9 @@ Mode = Literal["WITH_ORDER", "WITHOUT_ORDER"]
 projects = st.sampled_from(PROJECTS)
 sessions = st.sampled_from(("s", "t"))
 takes = st.lists(
-    st.builds(Take, st.sampled_from(sorted(LIMITS)), st.sampled_from((1, 1, 2, 30)), st.booleans()),
+    st.builds(
+        Take, st.sampled_from(sorted(LIMITS)), st.sampled_from((1, 1, 1, 2, 20)), st.booleans()
+    ),
     min_size=1,
     max_size=4,
 )
@@ -144,6 +146,7 @@ class LedgerMachine(RuleBasedStateMachine):
             account: [Definition(limit, version=0)] for account, limit in LIMITS.items()
         }
         self.modes: dict[str, Mode] = {}
+        self.homes: dict[str, str] = {}
         self.count = 0
 
     def said(self, age: int = 0) -> dict[str, Definition]:
@@ -190,6 +193,7 @@ class LedgerMachine(RuleBasedStateMachine):
         mode: Mode,
     ) -> Any:
         oracle, said, name = self.oracles[project], self.said(age), self.new_name()
+        self.homes[name] = project
         told = oracle.available(wanted, said, session)
         answer = self.one(project, redeem_of(name, wanted, said, session, attempt, mode))
         expected = oracle.redeem(name, wanted, said, session=session, attempt=attempt)
@@ -214,16 +218,18 @@ class LedgerMachine(RuleBasedStateMachine):
             commands.append((project, redeem_of(name, some, said, None, 1, "WITH_ORDER")))
             expected.append(oracle.redeem(name, some, said))
             if number == 0:
-                commands.append((project, _roll_back_of(name, len(some))))
+                commands.append((project, self._roll_back_of(name, len(some))))
                 expected.append(oracle.roll_back(name, is_single=False))
         answers = self.driver.send(commands)
         assert [answer.verdict for answer in answers] == expected
 
-    @rule(project=projects, name=names, is_single=st.booleans())
-    def roll_back(self, project: str, name: str, is_single: bool) -> None:
+    @rule(name=names, is_single=st.booleans(), is_elsewhere=st.sampled_from((False, False, True)))
+    def roll_back(self, name: str, is_single: bool, is_elsewhere: bool) -> None:
+        home = self.homes[name.removeprefix("failed-").partition("-")[0]]
+        project = PROJECTS[(PROJECTS.index(home) + is_elsewhere) % len(PROJECTS)]
         oracle = self.oracles[project]
         known = oracle.redemptions.get(name)
-        answer = self.one(project, _roll_back_of(name, len(LIMITS), is_single=is_single))
+        answer = self.one(project, self._roll_back_of(name, len(LIMITS), is_single=is_single))
         assert answer.verdict == oracle.roll_back(name, is_single=is_single)
         if answer.verdict == "ok":
             assert known is not None
@@ -302,6 +308,14 @@ class LedgerMachine(RuleBasedStateMachine):
         """The log folds to the balances."""
         assert self.driver.findings() == []
 
+    def _roll_back_of(self, name: str, parts: int, *, is_single: bool = False) -> RollBack:
+        return RollBack(
+            redemption_id=name,
+            is_single=is_single,
+            rollback_ids=[f"rr-{name}-{number}" for number in range(parts + 1)],
+            failed_rollback_id=f"rrf-{self.new_name()}",
+        )
+
     def _check_redeemed(self, oracle: Oracle, name: str, event: Event | None) -> None:
         assert isinstance(event, RedemptionSucceeded)
         taken = oracle.redemptions[name]
@@ -326,12 +340,3 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def _sums(posted: Sequence[Any]) -> list[tuple[str, int]]:
     return [(one.account, one.amount) for one in posted]
-
-
-def _roll_back_of(name: str, parts: int, *, is_single: bool = False) -> RollBack:
-    return RollBack(
-        redemption_id=name,
-        is_single=is_single,
-        rollback_ids=[f"rr-{name}-{number}" for number in range(parts + 1)],
-        failed_rollback_id=f"rrf-{name}",
-    )
