@@ -56,6 +56,12 @@ def _operation(one: Operation) -> dict[str, Any]:
             "400": {"description": "Refused; names the property", **error},
             "401": {"description": "Keys are missing or wrong", **error},
             "404": {"description": "Not in this project", **error},
+            **(
+                {"409": {"description": "Taken, or the key of another request", **error}}
+                if one.method != "GET"
+                else {}
+            ),
+            "413": {"description": f"More than {limits.BODY_BYTES_MAX} bytes", **error},
             "429": {"description": "Too many requests", **error},
             "503": {"description": "Not decided: repeat with the same Idempotency-Key", **error},
         },

@@ -97,8 +97,14 @@ def _shown(own: VoucherDefinition, campaign: Campaign | None) -> JsonObject:
         "additional_info": own.additional_info,
         "metadata": own.metadata,
         "is_referral_code": own.is_referral_code,
-        "redemption": {"quantity": own.redemption.get("quantity")},
+        "redemption": _redemption(own.redemption),
     }
+
+
+def _redemption(redemption: JsonObject) -> JsonObject:
+    """Return how often the code may be used; without a limit the public API names no quantity."""
+    quantity = redemption.get("quantity")
+    return {} if quantity is None else {"quantity": quantity}
 
 
 def gift_effect(gift: JsonObject) -> str:

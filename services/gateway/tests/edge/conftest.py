@@ -1,0 +1,18 @@
+"""A gateway without Kafka."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from gateway.app import build
+from gateway.settings import Settings as GatewaySettings
+from runtime.settings import Settings
+from runtime.testing import Harness
+from services.gateway.tests.edge.front import Front, PlayedServices
+
+
+@pytest_asyncio.fixture
+async def front(leased_settings: Settings) -> AsyncIterator[Front]:
+    settings = GatewaySettings(database_url=leased_settings.database_url, pool_size_max=4)
+    async with Harness(build(settings)) as harness:
+        yield Front(harness, PlayedServices())
