@@ -11,6 +11,7 @@ from contracts.errors import JsonObject
 from contracts.filters import matches
 from engine import limits
 from engine.domain import item_rules
+from engine.domain.applicable import Entry, read_entry
 from engine.domain.conditions import (
     BadConditionsError,
     compile_conditions,
@@ -49,6 +50,8 @@ class Applicability(NamedTuple):
     includes_all: bool
     included: Products
     excluded: Products
+    entries: tuple[Entry, ...]
+    """What is included, each with its caps and application rule."""
     shown_included: list[JsonObject]
     shown_excluded: list[JsonObject]
 
@@ -283,19 +286,15 @@ def _applicability(project_id: str, sent: Any) -> Applicability | None:
     includes_all = bool(sent.get("included_all"))
     if not (included or excluded or includes_all):
         return None
+    entries = tuple(read_entry(project_id, one) for one in included)
     return Applicability(
         includes_all=includes_all or not included,
         included=products_of(project_id, included),
         excluded=products_of(project_id, excluded),
-        shown_included=[_shown(one) for one in included] or [ALL_PRODUCTS],
-        shown_excluded=[_shown(one) for one in excluded],
+        entries=entries,
+        shown_included=[entry.shown for entry in entries] or [ALL_PRODUCTS],
+        shown_excluded=[read_entry(project_id, one).shown for one in excluded],
     )
-
-
-def _shown(entry: JsonObject) -> JsonObject:
-    names = ("object", "id", "source_id", "product_id", "product_source_id", "effect")
-    shown = {name: entry[name] for name in names if entry.get(name) is not None}
-    return {"effect": "APPLY_TO_EVERY", **shown}
 
 
 # -- asking -------------------------------------------------------------------------------------------
