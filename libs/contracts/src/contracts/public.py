@@ -592,6 +592,11 @@ def balance_update(event: Json) -> JsonObject:
 # -- publications, distributions, webhooks, projects ---------------------------------------------
 
 
+def complete_customer(customer: JsonObject | None) -> JsonObject:
+    """Return a customer with the properties that are there even when nothing is known of them."""
+    return {"summary": None, "loyalty": None, "referrals": None, **(customer or {})}
+
+
 def publication_entry(
     project_id: str,
     state: Json,
@@ -604,7 +609,7 @@ def publication_entry(
     The published form of a single voucher names its campaign; a code without one is listed as codes are.
     """
     shown = publication(project_id, state, error)
-    shown["customer"] = {"summary": None, "loyalty": None, "referrals": None, **customer}
+    shown["customer"] = complete_customer(customer)
     shown.pop("voucher", None)
     if voucher is not None and voucher.get("campaign") and error is None:
         names = ("object", "id", "code", "campaign", "discount", "gift", "is_referral_code")

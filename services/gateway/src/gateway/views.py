@@ -75,6 +75,13 @@ async def customers(
     return [public.customer(row["doc"], dict(totals.get(row["id"]) or {})) for row in rows]
 
 
+async def customer_of(connection: Connection, project_id: str, snapshot: JsonObject) -> JsonObject:
+    """Show the customer that a snapshot names as it is now; one of whom nothing is known, as named."""
+    found = await queries.customers(connection, project_id, [snapshot["id"]])
+    shown = await customers(connection, project_id, found)
+    return public.complete_customer(shown[0] if shown else public.customer_reference(snapshot))
+
+
 async def publications(
     connection: Connection, project_id: str, rows: Sequence[Record]
 ) -> list[JsonObject]:

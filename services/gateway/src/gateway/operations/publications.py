@@ -50,7 +50,7 @@ async def create_publication(call: Call) -> JsonObject:
     )
     scopes = [f"customer/{customer['id']}"]
     reply = await call.command("distribution", campaign or voucher or "", command, remember=scopes)
-    return await _with_voucher(call, reply["publication"])
+    return await _shown(call, reply["publication"])
 
 
 def _campaign(given: Any) -> tuple[str | None, int]:
@@ -79,11 +79,14 @@ def _join_once(call: Call) -> bool | None:
     return None
 
 
-async def _with_voucher(call: Call, state: JsonObject) -> JsonObject:
+async def _shown(call: Call, state: JsonObject) -> JsonObject:
     shown = public.publication(call.project_id, state)
     if "voucher" in shown:
         shown["voucher"] = await one_voucher(call, shown["voucher"]["id"])
-    return shown
+    await call.fresh(f"customer/{shown['customer_id']}")
+    async with call.gateway.connection() as connection:
+        customer = await views.customer_of(connection, call.project_id, state["customer"])
+    return {**shown, "customer": customer}
 
 
 @operation("GET", "/v1/publications")

@@ -1,5 +1,7 @@
 """``/v1/redemptions``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from contracts import public
@@ -8,7 +10,7 @@ from contracts.errors import InvalidPayload, JsonObject
 from contracts.ledger import RollBack
 from gateway import limits, queries, views
 from gateway.body import OBJECT, TEXT
-from gateway.http import CLIENT, Call, not_found, operation
+from gateway.http import CLIENT, ApiError, Call, not_found, operation
 from gateway.operations.validations import FIELDS, first_code, read_stack, scopes_of
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import Column, read_page
@@ -31,10 +33,22 @@ async def _redeem(call: Call) -> JsonObject:
     stack = read_stack(call.body)
     scopes = scopes_of(call.project_id, stack)
     request = PlanRedemption(stack=stack, now=clock.now(), api_key_id=call.key.key_id)
-    reply = await call.request(first_code(stack), request, scopes=scopes)
+    with _remembered_failure(call):
+        reply = await call.request(first_code(stack), request, scopes=scopes)
     event = (reply.body or {})["redemption"]
     _remember(call, event)
     return public.redemption_response(call.project_id, event)
+
+
+@contextmanager
+def _remembered_failure(call: Call) -> Iterator[None]:
+    """A refusal is recorded under an id of its own, which its reader asks for next."""
+    try:
+        yield
+    except ApiError as refused:
+        if refused.error.resource_id:
+            call.remember("ledger", [f"redemption/{refused.error.resource_id}"])
+        raise
 
 
 def _remember(call: Call, event: JsonObject) -> None:
@@ -196,7 +210,8 @@ async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
         order=call.body.get("order"),
         metadata=call.body.get("metadata") or {},
     )
-    reply = await call.command("ledger", redemption_id, command)
+    with _remembered_failure(call):
+        reply = await call.command("ledger", redemption_id, command)
     event = reply["rollback"]
     named = {f"{kind}/{event[kind]['id']}" for kind in ("customer", "order") if event.get(kind)}
     named |= {f"voucher/{item['voucher']['id']}" for item in event["items"] if item.get("voucher")}

@@ -308,7 +308,8 @@ def _transaction(
         "id": transaction_id,
         "source_id": None,
         "voucher_id": voucher_id,
-        "campaign_id": campaign_id,
+        # The published schema wants a text, also of a card that has no campaign.
+        "campaign_id": campaign_id or "",
         "source": None,
         "reason": None,
         "type": kind,
