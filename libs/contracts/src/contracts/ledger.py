@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.accounts import Unit
 from contracts.engine import StackRequest
 from contracts.errors import ErrorBody, JsonObject
 from contracts.messages import Command, Event
@@ -20,7 +21,7 @@ class Posting(BaseModel):
 
     account: str
     contra: str
-    unit: Literal["use", "credit", "point", "discount", "order_amount"]
+    unit: Unit
     amount: int
     limit: int | None = None
     limit_version: int = 0
@@ -56,6 +57,8 @@ class PlannedRedemption(BaseModel):
     related_object_id: str
     voucher: JsonObject | None = None
     """Snapshot in the public API's shape (without balances)."""
+    promotion_tier: JsonObject | None = None
+    """The tier's snapshot, if the redeemable is one."""
     campaign_id: str | None = None
     campaign_name: str | None = None
     amount: int | None = None
@@ -164,6 +167,7 @@ class RedeemedItem(BaseModel):
     related_object_type: str
     related_object_id: str
     voucher: JsonObject | None = None
+    promotion_tier: JsonObject | None = None
     campaign_id: str | None = None
     campaign_name: str | None = None
     amount: int | None = None
@@ -215,6 +219,7 @@ class RolledBackItem(BaseModel):
     related_object_type: str
     related_object_id: str
     voucher: JsonObject | None = None
+    promotion_tier: JsonObject | None = None
     campaign_id: str | None = None
     amount: int | None = None
     """Credits or points given back, negative."""

@@ -4,8 +4,9 @@ A validation compares claims with our view of the accounts. A plan hands them to
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from contracts.accounts import Unit
 from contracts.errors import ErrorBody
 from engine.domain.definition import Code
 from engine.domain.facts import Facts
@@ -13,8 +14,6 @@ from engine.domain.limit_rules import Limit
 from engine.domain.refusals import refusal
 from engine.domain.rules import CompiledRule, Leaf, Verdicts, Violation, needed_limits
 from engine.domain.snapshot import Accounts
-
-Unit = Literal["use", "credit", "point", "discount", "order_amount"]
 
 
 class Claim(NamedTuple):

@@ -4,11 +4,10 @@
 standalone code has no campaign; the code itself stands for it.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from contracts.accounts import Unit
 from engine.domain.conditions import BadConditionsError, number, only_values
-
-Unit = Literal["use", "discount", "order_amount"]
 
 
 class CountingRule(NamedTuple):

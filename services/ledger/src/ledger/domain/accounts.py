@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import get_args
 
+from contracts.accounts import Unit
 from contracts.ledger import Posted, Posting
 
-UNITS = {"use", "credit", "point", "discount", "order_amount"}
+UNITS = frozenset(get_args(Unit))
 NEVER_SEEN = -1
 """The version of a limit that nobody has named yet; definitions count from zero."""
 

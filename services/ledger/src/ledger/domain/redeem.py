@@ -97,6 +97,7 @@ def _item(planned: PlannedRedemption, posted: list[Posted]) -> RedeemedItem:
         related_object_type=planned.related_object_type,
         related_object_id=planned.related_object_id,
         voucher=planned.voucher,
+        promotion_tier=planned.promotion_tier,
         campaign_id=planned.campaign_id,
         campaign_name=planned.campaign_name,
         amount=planned.amount,
@@ -116,6 +117,8 @@ def _failed(
 ) -> RedemptionFailed:
     if planned is not None and planned.voucher is not None:
         refused = {**(refused or {}), "voucher": planned.voucher}
+    if planned is not None and planned.promotion_tier is not None:
+        refused = {**(refused or {}), "promotion_tier": planned.promotion_tier}
     return RedemptionFailed(
         redemption_id=plan.failed_redemption_id,
         redeemables=plan.stack.redeemables,

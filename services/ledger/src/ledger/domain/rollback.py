@@ -146,6 +146,7 @@ def _give_back(
             related_object_type=item.related_object_type,
             related_object_id=item.related_object_id,
             voucher=item.voucher,
+            promotion_tier=item.promotion_tier,
             campaign_id=item.campaign_id,
             amount=-item.amount if item.amount is not None else None,
             posted=[book.give_back(posted) for posted in item.posted],
