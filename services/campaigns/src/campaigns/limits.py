@@ -34,6 +34,9 @@ GENERATION_IDLE_S = 0.05
 AMOUNT_MINOR_MAX = 10**12
 """Highest amount of money in a definition."""
 
+QUANTITY_MAX = 10**6
+"""Highest quantity of units in a definition."""
+
 REDEMPTIONS_MAX = 10**12
 """Highest limit of uses."""
 

@@ -30,3 +30,8 @@ ANSWER_BYTES_MAX = 6 * 1024 * 1024
 
 LINE_BYTES = 300
 """About what pricing adds to a line."""
+
+ATTRIBUTES_MAX = 100
+"""Attributes of a product that a request names."""
+
+ATTRIBUTE_LENGTH_MAX = 255

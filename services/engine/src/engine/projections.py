@@ -219,7 +219,7 @@ def keys_product(event: ProductEvent, meta: Envelope) -> Iterable[RowKey]:
 
 
 def apply_product(rows: Rows, event: ProductEvent, meta: Envelope) -> None:
-    kept = document(event.product, leave_out={"attributes", "image_url"})
+    kept = document(event.product, leave_out={"image_url"})
     rows.put(CATALOGUE, (meta.project_id, event.product.id), {"doc": kept})
 
 
@@ -228,7 +228,7 @@ def keys_sku(event: SkuEvent, meta: Envelope) -> Iterable[RowKey]:
 
 
 def apply_sku(rows: Rows, event: SkuEvent, meta: Envelope) -> None:
-    kept = document(event.sku, leave_out={"attributes", "image_url"})
+    kept = document(event.sku, leave_out={"image_url"})
     rows.put(CATALOGUE, (meta.project_id, event.sku.id), {"doc": kept})
 
 

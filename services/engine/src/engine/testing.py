@@ -8,6 +8,7 @@ from contracts import ids
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.engine import StackRequest
 from contracts.stacking import DEFAULT_STACKING_RULES
+from engine.domain.collections import Collection
 from engine.domain.customer import KnownCustomer, named, overlay
 from engine.domain.definition import Code, make_definition
 from engine.domain.facts import Segment
@@ -42,6 +43,7 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
         accounts=Accounts(accounts, when.get("available", {})),
         stacking_rules={**DEFAULT_STACKING_RULES, **given.get("stacking_rules", {})},
         api_key_id=given.get("api_key_id"),
+        collections={one["id"]: _collection(one) for one in given.get("collections", [])},
     )
 
 
@@ -101,6 +103,15 @@ def _customer(given: Json, stack: StackRequest) -> KnownCustomer | None:
 
 def _segment(sent: Json) -> Segment:
     return Segment(sent["id"], sent.get("filter"), frozenset(sent.get("customer_ids", [])))
+
+
+def _collection(sent: Json) -> Collection:
+    return Collection(
+        sent["id"],
+        sent.get("filter"),
+        frozenset(sent.get("product_ids", [])),
+        frozenset(sent.get("sku_ids", [])),
+    )
 
 
 def customer_id(source_id: str) -> str:

@@ -10,17 +10,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from campaigns import limits
+from campaigns.domain.applicable import APPLICABLE_OBJECTS, read_applicable_to
 from campaigns.domain.errors import broken_rule, duplicate
 from campaigns.domain.support import (
-    APPLICABLE_EFFECTS,
-    APPLICABLE_FIELDS,
-    APPLICABLE_OBJECTS,
     LIMIT_OPERATORS,
     METADATA_OPERATORS,
     NUMBER_OPERATORS,
     SET_OPERATORS,
 )
-from contracts import ids
 from contracts.campaigns import ValidationRule, ValidationRuleCreated
 from contracts.errors import JsonObject
 from contracts.filters import WITHOUT_VALUES
@@ -148,7 +145,7 @@ def decide_create_rule(
         context_type=_context_type(body),
         rules=_rules(body.get("rules")),
         error=_error("error", body.get("error")),
-        applicable_to=_applicable_to(project_id, body.get("applicable_to")),
+        applicable_to=read_applicable_to(project_id, body.get("applicable_to")),
         created_at=now,
     )
     if body.get("bundle_rules"):
@@ -328,54 +325,3 @@ def _tokens(path: str, logic: str) -> list[str]:
         tokens.append(match.group().strip().lower())
         at = match.end()
     return tokens
-
-
-# -- what a discount applies to -----------------------------------------------------------------
-
-
-def _applicable_to(project_id: str, value: Any) -> JsonObject | None:
-    if value is None:
-        return None
-    body = _object("applicable_to", value)
-    included_all = body.get("included_all") or False
-    if not isinstance(included_all, bool):
-        raise broken_rule("applicable_to.included_all", "must be true or false")
-    return {
-        "included_all": included_all,
-        "included": _entries(project_id, "applicable_to.included", body.get("included")),
-        "excluded": _entries(project_id, "applicable_to.excluded", body.get("excluded")),
-    }
-
-
-def _entries(project_id: str, path: str, value: Any) -> list[JsonObject]:
-    listed = [] if value is None else value
-    if isinstance(listed, dict):
-        # The public API's answers have lists as objects; clients send back what they got.
-        listed = listed.get("data")
-    if not isinstance(listed, list):
-        raise broken_rule(path, "must be a list")
-    if len(listed) > limits.APPLICABLE_MAX:
-        raise broken_rule(path, f"must have at most {limits.APPLICABLE_MAX} elements")
-    return [_entry(project_id, f"{path}[{index}]", one) for index, one in enumerate(listed)]
-
-
-def _entry(project_id: str, path: str, value: Any) -> JsonObject:
-    body = _object(path, value)
-    kind = body.get("object")
-    if kind not in APPLICABLE_OBJECTS:
-        raise broken_rule(f"{path}.object", f"must be one of {', '.join(APPLICABLE_OBJECTS)}")
-    effect = body.get("effect") or APPLICABLE_EFFECTS[0]
-    if effect not in APPLICABLE_EFFECTS:
-        raise broken_rule(f"{path}.effect", f"must be one of {', '.join(APPLICABLE_EFFECTS)}")
-    for name, sent in body.items():
-        if name not in APPLICABLE_FIELDS and sent is not None:
-            raise broken_rule(f"{path}.{name[:40]}", "is not supported yet")
-    source_id, own_id = body.get("source_id"), body.get("id")
-    if own_id is None and source_id is None:
-        raise broken_rule(f"{path}.id", "must be set")
-    entry: JsonObject = {"object": kind, "id": own_id, "effect": effect}
-    if own_id is None:
-        derive = ids.product_id if kind == "product" else ids.sku_id
-        entry["id"] = derive(project_id, _name(f"{path}.source_id", source_id))
-    entry["id"] = _name(f"{path}.id", entry["id"])
-    return {**entry, "source_id": _name(f"{path}.source_id", source_id)} if source_id else entry

@@ -18,14 +18,11 @@ DISCOUNT_EFFECTS = {
 
 UNSUPPORTED_DISCOUNT_FIELDS = ("amount_off_formula", "percent_off_formula")
 
-APPLICABLE_OBJECTS = ("product", "sku")
+APPLICABLE_EFFECTS: tuple[str, ...] = ("APPLY_TO_EVERY",)
+"""Application rules of an entry that are priced."""
 
-APPLICABLE_EFFECTS = ("APPLY_TO_EVERY",)
-
-APPLICABLE_FIELDS = (
-    "object", "id", "source_id", "product_id", "product_source_id", "effect", "strict",
-
-)  # fmt: skip
+APPLICABLE_FIELDS: frozenset[str] = frozenset()
+"""Fields of ``APPLICABLE_READERS`` that are priced; the others are refused when they are set."""
 
 NUMBER_OPERATORS = (
     "$is", "$is_not", "$in", "$not_in", "$less_than", "$less_than_or_equal", "$more_than",

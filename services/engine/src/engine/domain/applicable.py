@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
 from engine import limits
-from engine.domain.item_rules import Products, products_of
+from engine.domain.products import Products, products_of
 
 EVERY = "APPLY_TO_EVERY"
 FROM_CHEAPEST = "APPLY_FROM_CHEAPEST"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from contracts.errors import JsonObject
 from engine.domain.conditions import (
@@ -13,7 +13,8 @@ from engine.domain.conditions import (
     only_values,
 )
 from engine.domain.logic import parse
-from engine.domain.order import Line, item_references
+from engine.domain.order import Line
+from engine.domain.products import Products, products_of
 
 LineTest = Callable[[Line, Sequence[Line], datetime], bool]
 """Gets a line, all lines that match the rule's products, and ``now``."""
@@ -21,34 +22,6 @@ LineTest = Callable[[Line, Sequence[Line], datetime], bool]
 ItemsTest = Callable[[Sequence[Line], datetime], bool]
 
 WANTED = ("$is", "$in", "$from", "$is_not", "$not_in")
-
-
-class Products(NamedTuple):
-    """A set of products and SKUs. A product covers its SKUs."""
-
-    product_ids: frozenset[str]
-    sku_ids: frozenset[str]
-
-    def covers(self, line: Line) -> bool:
-        """Say whether the line is one of them."""
-        return line.product_id in self.product_ids or line.sku_id in self.sku_ids
-
-
-def products_of(project_id: str, entries: Sequence[JsonObject]) -> Products:
-    """Return the products that entries ``{object, id, source_id}`` name; collections match nothing."""
-    product_ids: set[str] = set()
-    sku_ids: set[str] = set()
-    for entry in entries:
-        name = entry.get("id") or entry.get("source_id")
-        kind = entry.get("object") or ("sku" if str(name).startswith("sku_") else "product")
-        if not isinstance(name, str) or kind not in {"product", "sku"}:
-            continue
-        product_id, sku_id = item_references(project_id, {f"{kind}_id": name})
-        if kind == "sku" and sku_id:
-            sku_ids.add(sku_id)
-        elif product_id:
-            product_ids.add(product_id)
-    return Products(frozenset(product_ids), frozenset(sku_ids))
 
 
 def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemsTest:

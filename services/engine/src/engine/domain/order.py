@@ -5,17 +5,20 @@ step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from contracts import ids, payload
 from contracts.errors import JsonObject
 from engine import limits
+from engine.domain.collections import Collections
 
 _amount = payload.optional(payload.whole_number(0, limits.AMOUNT_MAX))
 _price = payload.optional(payload.whole_number(0, limits.PRICE_MAX))
 _quantity = payload.optional(payload.whole_number(0, limits.QUANTITY_MAX))
 _name = payload.optional(payload.text(limits.ID_LENGTH_MAX))
 
+_attribute_names = payload.list_of(payload.text(limits.ATTRIBUTE_LENGTH_MAX), limits.ATTRIBUTES_MAX)
 _related = payload.optional(payload.one_of("product", "sku"))
 
 _KEPT_ITEM_FIELDS = ("id", "source_id", "related_object", "metadata")
@@ -33,11 +36,14 @@ class Line:
         "applied",
         "discount",
         "initial_amount",
+        "is_in",
         "metadata",
         "price",
+        "product",
         "product_id",
         "quantity",
         "shown",
+        "sku",
         "sku_id",
         "step",
     )
@@ -50,10 +56,21 @@ class Line:
         self.quantity = quantity
         self.product_id: str | None = shown.get("product_id")
         self.sku_id: str | None = shown.get("sku_id")
+        self.product: JsonObject = {}
+        """What is known of the product: the catalogue's attributes, the request's laid over them."""
+        self.sku: JsonObject = {}
+        self.is_in: Callable[[str], bool] = lambda _collection_id: False
+        """Says whether a product collection holds the line."""
         self.metadata: JsonObject = shown.get("metadata") or {}
         self.discount = 0
         self.applied = 0
         self.step = 0
+
+    def know(self, product: JsonObject, sku: JsonObject, collections: Collections | None) -> None:
+        """Note what the line is about; which collections hold it is asked when a rule asks."""
+        self.product, self.sku = product, sku
+        if collections is not None:
+            self.is_in = cache(lambda name: collections.holds(name, product, sku))
 
     @property
     def subtotal(self) -> int:
@@ -131,6 +148,7 @@ class OrderFacts(NamedTuple):
     catalogue: Catalogue
     stored: JsonObject | None = None
     """The stored order with this id, in the public shape, discounts included."""
+    collections: Collections | None = None
 
 
 def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
@@ -206,7 +224,9 @@ def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
         amount = price * quantity
     elif amount is not None and quantity and amount % quantity == 0:
         price = amount // quantity
-    return Line(shown, amount or 0, price, quantity)
+    line = Line(shown, amount or 0, price, quantity)
+    line.know(product, sku, facts.collections)
+    return line
 
 
 def _check_names(path: str, sent: JsonObject) -> None:
@@ -245,8 +265,20 @@ def _overlay(path: str, known: JsonObject, sent: JsonObject, object_id: str | No
     price = _price(f"{path}.price", sent.get("price"))
     if price is not None:
         known["price"] = price
+    if sent.get("metadata") is not None:
+        metadata = payload.metadata(f"{path}.metadata", sent["metadata"])
+        known["metadata"] = {**(known.get("metadata") or {}), **metadata}
+    if sent.get("attributes") is not None:
+        known["attributes"] = _attributes(f"{path}.attributes", sent["attributes"])
     if object_id is not None:
         known["id"] = object_id
+
+
+def _attributes(path: str, value: Any) -> Any:
+    """Read attributes as the catalogue has them: a product's names, a SKU's object."""
+    if isinstance(value, list):
+        return _attribute_names(path, value)
+    return payload.metadata(path, value)
 
 
 def _shown(known: JsonObject, names: tuple[str, ...]) -> JsonObject:

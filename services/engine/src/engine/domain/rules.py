@@ -19,9 +19,9 @@ from engine.domain.conditions import (
     only_values,
 )
 from engine.domain.facts import Facts
-from engine.domain.item_rules import Products, products_of
 from engine.domain.limit_rules import COUNTING_RULES, Limit, compile_limit
 from engine.domain.logic import BadLogicError, Logic, parse
+from engine.domain.products import Products, products_of
 
 Test = Callable[[Facts], str | None]
 """None when the rule holds, else the key of the refusal."""
@@ -67,6 +67,7 @@ class CompiledRule(NamedTuple):
     applicability: Applicability | None
     segment_ids: frozenset[str]
     limits: tuple[tuple[int, Limit], ...]
+    collection_ids: frozenset[str]
 
 
 class Violation(NamedTuple):
@@ -85,14 +86,16 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
         leaves, logic = _compile_leaves(project_id, rule.get("rules") or {}, segment_ids)
     except (BadConditionsError, BadLogicError):
         leaves, logic = (_broken(str(rule["id"]), message),), all
+    applicability = _applicability(project_id, rule.get("applicable_to"))
     return CompiledRule(
         id=str(rule["id"]),
         version=int(rule.get("version") or 1),
         leaves=leaves,
         logic=logic,
         message=message,
-        applicability=_applicability(project_id, rule.get("applicable_to")),
+        applicability=applicability,
         segment_ids=frozenset(segment_ids),
+        collection_ids=_collections(applicability),
         limits=tuple((n, leaf.limit) for n, leaf in enumerate(leaves) if leaf.limit is not None),
     )
 
@@ -295,6 +298,12 @@ def _applicability(project_id: str, sent: Any) -> Applicability | None:
         shown_included=[entry.shown for entry in entries] or [ALL_PRODUCTS],
         shown_excluded=[read_entry(project_id, one).shown for one in excluded],
     )
+
+
+def _collections(applicability: Applicability | None) -> frozenset[str]:
+    if applicability is None:
+        return frozenset()
+    return applicability.included.collection_ids | applicability.excluded.collection_ids
 
 
 # -- asking -------------------------------------------------------------------------------------------

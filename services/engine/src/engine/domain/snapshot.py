@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from contracts.engine import StackRequest
 from contracts.errors import JsonObject
+from engine.domain.collections import NO_COLLECTIONS, Collection
 from engine.domain.customer import KnownCustomer
 from engine.domain.definition import Code
 from engine.domain.facts import Segment
@@ -50,6 +51,7 @@ class Snapshot(NamedTuple):
     accounts: Accounts
     stacking_rules: JsonObject
     api_key_id: str | None = None
+    collections: Mapping[str, Collection] = NO_COLLECTIONS
 
 
 class DrawnIds(NamedTuple):

@@ -18,6 +18,7 @@ from engine.domain.claims import (
     use_of,
     violated,
 )
+from engine.domain.collections import Collections
 from engine.domain.definition import Code
 from engine.domain.facts import Facts
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
@@ -84,7 +85,8 @@ def _cart(snapshot: Snapshot) -> Cart | None:
     sent = snapshot.request.order
     if sent is None:
         return None
-    facts = OrderFacts(snapshot.project_id, snapshot.catalogue, snapshot.stored_order)
+    collections = Collections(snapshot.collections, snapshot.now)
+    facts = OrderFacts(snapshot.project_id, snapshot.catalogue, snapshot.stored_order, collections)
     return read_cart(sent, facts)
 
 
