@@ -1,8 +1,8 @@
 """Evaluates a formula: its steps, one after the other, on a stack of values.
 
 Every operation is a pure function of its arguments; a wrong or missing argument gives None, which
-goes through everything but ``DEFAULT_TO``, the branch that ``IF`` does not take, and the ``AND`` or ``OR`` that
-is decided without it.
+goes through everything but ``DEFAULT_TO``, the branch that ``IF`` does not take, and the ``AND`` or ``OR``
+that is decided without it.
 """
 
 import math
@@ -40,8 +40,8 @@ def evaluate(formula: Formula, lookup: Lookup) -> Value:
         if isinstance(step, Constant):
             stack.append(step.value)
         elif isinstance(step, Call):
-            arguments = stack[-step.count :]
-            del stack[-step.count :]
+            arguments = stack[-step.arity :]
+            del stack[-step.arity :]
             stack.append(_bounded(OPERATIONS[step.name](arguments)))
         else:
             stack.append(_bounded(lookup(step.name, step.key)))
@@ -174,7 +174,8 @@ def _same(left: Value, right: Value) -> bool:
     if isinstance(left, bool) is not isinstance(right, bool):
         return False
     if isinstance(left, date) and isinstance(right, date):
-        return operator.eq(*_comparable(left, right))
+        first, second = _comparable(left, right)
+        return first == second
     return left == right
 
 

@@ -57,10 +57,10 @@ class Load(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Takes ``count`` values from the stack and puts the operation's result there."""
+    """Takes ``arity`` values from the stack and puts the operation's result there."""
 
     name: str
-    count: int
+    arity: int
 
 
 Step = Constant | Load | Call

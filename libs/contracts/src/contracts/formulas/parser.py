@@ -43,7 +43,7 @@ class _Open(NamedTuple):
 
     name: str | None
     at: int
-    count: int = 1
+    arity: int = 1
 
 
 class _Pending(NamedTuple):
@@ -51,7 +51,7 @@ class _Pending(NamedTuple):
 
     name: str
     strength: int
-    count: int = 2
+    arity: int = 2
 
 
 def parse(text: str) -> Formula:
@@ -132,7 +132,7 @@ class _Reading:
             self._open(_Open(None, token.at))
             return True
         elif token.text == "-":
-            self.stack.append(_Pending(*NEGATE, count=1))
+            self.stack.append(_Pending(*NEGATE, arity=1))
             return True
         else:
             raise FormulaError(f"a value must stand before {token.text!r}", token.at)
@@ -171,7 +171,7 @@ class _Reading:
 
     def _refuse_stray_case(self, at: int) -> None:
         inside = self.stack[-1] if self.stack else None
-        if not (isinstance(inside, _Open) and inside.name == "SWITCH" and inside.count > 1):
+        if not (isinstance(inside, _Open) and inside.name == "SWITCH" and inside.arity > 1):
             raise FormulaError("SWITCH_CASE must stand inside SWITCH, after its first argument", at)
 
     def _operator(self, token: _Token) -> bool:
@@ -202,7 +202,7 @@ class _Reading:
         inside = self.stack[-1] if self.stack else None
         if not (isinstance(inside, _Open) and inside.name is not None):
             raise FormulaError("; must stand between the arguments of a function", at)
-        self.stack[-1] = inside._replace(count=inside.count + 1)
+        self.stack[-1] = inside._replace(arity=inside.arity + 1)
 
     def _close(self, at: int) -> None:
         self._reduce(0)
@@ -214,10 +214,10 @@ class _Reading:
         if opened.name is None:
             return
         least, most = FUNCTIONS[opened.name]
-        if not least <= opened.count <= most:
+        if not least <= opened.arity <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             raise FormulaError(f"{opened.name} must have {wanted} arguments", opened.at)
-        self._call(opened.name, opened.count, opened.at)
+        self._call(opened.name, opened.arity, opened.at)
         self.is_after_case = opened.name == "SWITCH_CASE"
 
     def _call(self, name: str, count: int, at: int) -> None:
@@ -252,7 +252,7 @@ class _Reading:
             if not isinstance(top, _Pending) or top.strength < strength:
                 return
             self.stack.pop()
-            self._emit(Call(top.name, top.count), self.end)
+            self._emit(Call(top.name, top.arity), self.end)
 
     def _emit(self, step: Step, at: int) -> None:
         if len(self.steps) >= FORMULA_STEPS_MAX:
