@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from contracts import topics
 
 ORDER = {
-    "source_id": "order-1",
+    "source_id": "order-2",
     "items": [{"related_object": "product", "source_id": "mug", "quantity": 2, "price": 1250}],
     "customer": {"source_id": "anna", "email": "anna@shop.example"},
 }

@@ -86,7 +86,7 @@ async def test_examples_publish_an_order_and_read_it_back(customers: Service, se
     finally:
         reader.terminate()
         await reader.wait()
-    assert line == b"proj_example order-1 2500\n"
+    assert line == b"proj_example order-2 2500\n"
     async with customers.pool.acquire() as connection:
         state = await connection.fetchval(
             "SELECT state FROM aggregates WHERE project_id = 'proj_example' AND stream_id = $1",
