@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from contracts.messages import Event
 from contracts.samples import message_types, sample, write_golden
+from contracts.upcasting import UPCASTERS, newest, read
 
 GOLDEN = Path(__file__).parent / "golden"
 TYPES = message_types()
@@ -27,8 +28,13 @@ def test_golden_file_is_read_as_the_message(name):
     assert message.from_json(data).to_json() + b"\n" == data
 
 
-def test_no_golden_file_is_left_over():
-    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(TYPES)
+def test_no_golden_file_is_left_over_and_old_versions_keep_theirs():
+    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted([*TYPES, *UPCASTERS])
+
+
+@pytest.mark.parametrize("name", UPCASTERS)
+def test_an_old_version_is_read_as_the_newest(name):
+    assert newest(name) == read(name, (GOLDEN / f"{name}.json").read_bytes()).TYPE
 
 
 def test_every_type_says_its_version():

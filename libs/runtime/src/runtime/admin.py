@@ -25,6 +25,7 @@ from runtime.database import Connection, connect, open_pool
 from runtime.inbox import Consumer
 from runtime.read_model import Table
 from runtime.relay import Relay
+from runtime.requests import RequestConsumer
 from runtime.rpc import REPLY_PARTITIONS
 from runtime.service import Service
 from runtime.settings import Settings
@@ -250,17 +251,33 @@ async def digest(connection: Connection, table: Table) -> tuple[int, str]:
 async def replay_dead_letters(settings: Settings, services: list[str]) -> int:
     """Handle dead letters again, in order; returns how many are left."""
     left = 0
+    bus = KafkaBus(settings)
+    await bus.start()
     for name in services:
         service = build_service(name, settings)
-        service.pool = await open_pool(settings, name)
-        consumers = {one.name: one for one in service.consumers if isinstance(one, Consumer)}
+        service.bus = bus
+        left += await replay_service(service)
+        if any(isinstance(one, RequestConsumer) for one in service.consumers):
+            _say(
+                f"{name}: requests are never replayed: who asked has long been answered or has given"
+                f" up, and nothing was to change; their bytes are on {topics.dead_letters(name)}"
+            )
+    await bus.stop()
+    return left
+
+
+async def replay_service(service: Service) -> int:
+    """Replay one service's dead letters; returns how many are left. ``service.bus`` sends replies."""
+    service.pool = await open_pool(service.settings, service.name)
+    consumers = {one.name: one for one in service.consumers if isinstance(one, Consumer)}
+    try:
         async with service.pool.acquire() as connection:
             handled = await _replay_all(connection, consumers)
-            remaining = await connection.fetchval("SELECT count(*) FROM dead_letters")
-        _say(f"{name}: {handled} dead letters handled, {remaining} left")
-        left += remaining
+            remaining: int = await connection.fetchval("SELECT count(*) FROM dead_letters")
+    finally:
         await service.pool.close()
-    return left
+    _say(f"{service.name}: {handled} dead letters handled, {remaining} left")
+    return remaining
 
 
 async def _replay_all(connection: Connection, consumers: dict[str, Consumer]) -> int:
@@ -294,11 +311,17 @@ async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.R
     )
     try:
         async with connection.transaction():
-            await connection.execute("DELETE FROM dead_letters WHERE id = $1", row["id"])
-            await consumer.replay(connection, record)
+            is_here = await connection.fetchval(
+                "DELETE FROM dead_letters WHERE id = $1 RETURNING true", row["id"]
+            )
+            if not is_here:
+                return True  # another operator's command has handled it
+            outcome = await consumer.replay(connection, record)
     except Exception as error:  # noqa: BLE001 - told to the operator; the letter stays
         _say(f"  {row['topic']}/{row['partition']}/{row['record_offset']}: {error!r}")
         return False
+    # A reply finds nobody waiting any more, but a request that is passed on has its effect elsewhere.
+    await consumer.host.bus.send_and_wait(outcome.sends)
     return True
 
 

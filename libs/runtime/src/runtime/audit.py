@@ -11,6 +11,7 @@ import asyncpg
 from pydantic import BaseModel
 
 from contracts.messages import TYPES, Envelope, Event
+from contracts.upcasting import newest
 from runtime.aggregate import AGGREGATES, Aggregate
 from runtime.database import Connection
 from runtime.event_store import chain_hash, envelope_of
@@ -117,7 +118,7 @@ async def all_events(
     found = []
     for schema in schemas:
         async for row in read_log(connection, schema):
-            if row["type"] in TYPES and row["topic"] == f"{schema}.events":
+            if newest(row["type"]) in TYPES and row["topic"] == f"{schema}.events":
                 found.append((parse_event(row["type"], row["data"]), envelope_of(row, schema)))
     return found
 

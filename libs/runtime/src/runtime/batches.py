@@ -4,16 +4,32 @@ FastStream's own parser decodes every header and drops the batch if one is not U
 them alone; offsets are Postgres' business (:mod:`runtime.inbox`), so nothing is acknowledged.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from runtime import limits
 from runtime.settings import Settings
+
+Place = tuple[str, int]
+"""A partition: topic (without prefix) and number."""
+
+
+class Standing(NamedTuple):
+    """How far a partition is handled, and where it ends."""
+
+    next_offset: int
+    end_offset: int
+
+    @property
+    def lag(self) -> int:
+        """Return how many records wait."""
+        return max(self.end_offset - self.next_offset, 0)
 
 
 class Record(NamedTuple):
@@ -93,6 +109,16 @@ def _instance(settings: Settings, group: str) -> str | None:
     if "tessera_instance" not in settings.model_fields_set:
         return None
     return f"{settings.topic_prefix}{group}-{settings.tessera_instance}"
+
+
+async def standings(kafka: Any, prefix: str, done: Mapping[Place, int]) -> dict[Place, Standing]:
+    """Ask the broker where the partitions end; raises if it does not answer soon."""
+    places = {TopicPartition(prefix + topic, number): (topic, number) for topic, number in done}
+    if not places:
+        return {}
+    async with asyncio.timeout(limits.SAMPLE_TIMEOUT_S):
+        ends = await kafka.end_offsets(list(places))
+    return {places[one]: Standing(done[places[one]], end) for one, end in ends.items()}
 
 
 async def _parse(raws: Any) -> KafkaMessage:

@@ -22,12 +22,13 @@ from contracts.errors import (
     Unavailable,
 )
 from contracts.messages import Command, Envelope, Event, Message, Reply
+from contracts.upcasting import newest, newest_body
 from runtime import clock, limits, metrics, read_model
 from runtime.aggregate import Aggregate
 from runtime.batches import Record
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.database import Connection
-from runtime.inbox import Consumer, Item, Outcome, Read, TryAgain, Unreadable
+from runtime.inbox import Consumer, Item, Outcome, Read, Result, TryAgain, Unreadable
 from runtime.unit import Batch, Unit, savepoint
 
 logger = structlog.get_logger()
@@ -128,18 +129,18 @@ class CommandConsumer(_Writer):
 
     def parse(self, envelope: Envelope, record: Record) -> Command:
         """Return the command."""
-        command = self._types.get(envelope.type)
+        command = self._types.get(newest(envelope.type))
         if command is None:
             message = f"unknown command {envelope.type}"
             raise Unreadable(message)
-        return _parse(command, record)
+        return _parse(command, envelope, record)
 
     def refuse(self, read: Read, reason: str) -> list[Outgoing]:
         """Tell the caller that its command cannot be handled."""
         if read.envelope is None:
             return []
         logger.info("command_refused", reason=reason, correlation_id=read.envelope.correlation_id)
-        if read.envelope.type in self._types:
+        if newest(read.envelope.type) in self._types:
             error = ErrorBody(code=500, key="internal_error", message="Internal error")
             return self._reply(read.envelope, Reply(status=500, error=error))
         return self._reply(read.envelope, _refusal(InvalidPayload("unknown command")))
@@ -164,7 +165,7 @@ class CommandConsumer(_Writer):
         if self._flush is not None:
             await self._flush(connection, batch.context)
         await batch.write()
-        outcome = Outcome(has_events=bool(batch.events))
+        outcome = Outcome(event_count=len(batch.events))
         known.update(await self._finish(connection, batch, handled, outcome))
         self._replay(items, handled, known, outcome)
         return outcome
@@ -174,7 +175,7 @@ class CommandConsumer(_Writer):
             [
                 (item.envelope.project_id, aggregate, aggregate_id)
                 for item in items
-                for aggregate, aggregate_id in self._handlers[item.envelope.type].streams_of(
+                for aggregate, aggregate_id in self._handlers[item.message.TYPE].streams_of(
                     item.envelope.project_id, item.message
                 )
             ]
@@ -185,7 +186,7 @@ class CommandConsumer(_Writer):
 
     async def _handle(self, batch: Batch, item: Item, is_alone: bool) -> _Handled:
         envelope = item.envelope
-        handler = self._handlers[envelope.type]
+        handler = self._handlers[item.message.TYPE]
         try:
             unit, answer = await self.call(
                 batch, envelope, handler, item.message, is_alone=is_alone
@@ -215,7 +216,7 @@ class CommandConsumer(_Writer):
                 topic, key, message = unit.forwarded
                 envelope = forward_envelope(item.envelope, message, self.host.name)
                 outcome.sends.append(outgoing(topic, key, message, envelope))
-                _log(item.envelope, None)
+                outcome.results.append(Result(item.envelope, "forwarded"))
                 continue
             reply = bare.model_copy(update={"positions": unit.positions}) if unit else bare
             if is_kept and item.envelope.idempotency_key:
@@ -223,7 +224,7 @@ class CommandConsumer(_Writer):
                 text = reply.to_json().decode()
                 records.append((project_id, key, item.envelope.fingerprint, text, batch.now))
             outcome.sends.extend(self._reply(item.envelope, reply))
-            _log(item.envelope, reply)
+            outcome.results.append(result_of(item.envelope, reply))
         if records:
             await _store_replies(connection, records)
         return {(record[0], record[1]): (record[2], record[3]) for record in records}
@@ -248,7 +249,7 @@ class CommandConsumer(_Writer):
             else:
                 reply = Reply.from_json(stored[1]).model_copy(update={"replayed": True})
             outcome.sends.extend(self._reply(item.envelope, reply))
-            _log(item.envelope, reply)
+            outcome.results.append(result_of(item.envelope, reply))
 
     async def _known_replies(
         self, connection: Connection, items: Sequence[Item]
@@ -300,8 +301,8 @@ class ReactionConsumer(_Writer):
 
     def parse(self, envelope: Envelope, record: Record) -> Event | None:
         """Return the event if there is a reaction to it."""
-        event = self._types.get(envelope.type)
-        return _parse(event, record) if event is not None else None
+        event = self._types.get(newest(envelope.type))
+        return _parse(event, envelope, record) if event is not None else None
 
     async def apply(
         self, connection: Connection, items: Sequence[Item], *, is_alone: bool
@@ -312,7 +313,7 @@ class ReactionConsumer(_Writer):
             [
                 (item.envelope.project_id, aggregate, aggregate_id)
                 for item in items
-                for aggregate, aggregate_id in self._handlers[item.envelope.type].streams_of(
+                for aggregate, aggregate_id in self._handlers[item.message.TYPE].streams_of(
                     item.envelope.project_id, item.message
                 )
             ]
@@ -322,12 +323,12 @@ class ReactionConsumer(_Writer):
                 connection, [(item.envelope, item.message) for item in items]
             )
         for item in items:
-            handler = self._handlers[item.envelope.type]
+            handler = self._handlers[item.message.TYPE]
             await self.call(batch, item.envelope, handler, item.message, is_alone=is_alone)
         if self._flush is not None:
             await self._flush(connection, batch.context)
         await batch.write()
-        return Outcome(has_events=bool(batch.events))
+        return Outcome(event_count=len(batch.events))
 
 
 class IntakeConsumer(_Writer):
@@ -386,10 +387,16 @@ class IntakeConsumer(_Writer):
         if self._prepare is not None:
             sound = [(one.envelope, one.value) for one in elements if not one.reason]
             batch.context = await self._prepare(connection, sound)
+        refused = set()
         for element in elements:
-            await self._take_element(batch, element, is_alone)
+            if not await self._take_element(batch, element, is_alone):
+                refused.add(id(element.record))
         await batch.write()
-        return Outcome(has_events=bool(batch.events))
+        results = [
+            Result(item.envelope, "refused" if id(item.record) in refused else "ok")
+            for item in items
+        ]
+        return Outcome(event_count=len(batch.events), results=results)
 
     def _streams(self, element: "_Element") -> list[tuple[Aggregate[Any], str]]:
         if element.reason:
@@ -400,7 +407,8 @@ class IntakeConsumer(_Writer):
         except (DomainError, ValueError, TypeError, KeyError, AttributeError):
             return []  # malformed: the handler says how
 
-    async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> None:
+    async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> bool:
+        """Handle an element, or tell upstream why not; returns whether it was taken."""
         handler = self._handlers[element.record.topic]
         reason = element.reason
         at_fault = None
@@ -411,7 +419,7 @@ class IntakeConsumer(_Writer):
                 reason = error.details or error.message
                 at_fault = error.prop
             else:
-                return
+                return True
         metrics.REFUSALS.labels(self.name, "intake_rejected").inc()
         unit = Unit(batch, element.envelope)
         record = element.record
@@ -427,6 +435,7 @@ class IntakeConsumer(_Writer):
         stream = f"rejected-{element.envelope.id}-{element.number}"
         unit.publish_event(stream, event, topic=topic_names.INTAKE_REJECTED)
         unit.keep()
+        return False
 
 
 class _Element(NamedTuple):
@@ -487,8 +496,8 @@ class ProjectionConsumer(Consumer):
         """Return the event unless the projection leaves it out."""
         event = self.projection.event_type(envelope.type)
         if event is not None:
-            return _parse(event, record)
-        if envelope.type in self.projection.ignored_types:
+            return _parse(event, envelope, record)
+        if self.projection.ignores(envelope.type):
             return None
         message = f"the projection has no fold for {envelope.type}"
         raise Unreadable(message)
@@ -503,14 +512,16 @@ class ProjectionConsumer(Consumer):
         return Outcome()
 
 
-def _parse(message_type: type[M], record: Record) -> M:
+def _parse(message_type: type[M], envelope: Envelope, record: Record) -> M:
     try:
-        return message_type.from_json(record.value or b"")
+        return message_type.from_json(newest_body(envelope.type, record.value or b""))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         message = f"{message_type.TYPE}: {place}: {first['msg']}"
         raise Unreadable(message) from error
+    except ValueError as error:  # an older version's body that is not what its type says
+        raise Unreadable(str(error)) from error
 
 
 def _key(envelope: Envelope) -> tuple[str, str]:
@@ -538,16 +549,14 @@ def unavailable(error: Unavailable) -> Reply:
     return Reply(status=503, error=body, retry_after_s=error.retry_after_s)
 
 
-def _log(request: Envelope, reply: Reply | None) -> None:
-    logger.info(
-        "handled",
-        type=request.type,
-        project=request.project_id,
-        correlation_id=request.correlation_id or request.id,
-        status=reply.status if reply else "forwarded",
-        error=reply.error.key if reply and reply.error else None,
-        replayed=reply.replayed if reply else False,
-    )
+def result_of(request: Envelope, reply: Reply) -> Result:
+    """Return how a request that was answered ended."""
+    error = reply.error.key if reply.error is not None else ""
+    if reply.replayed:
+        return Result(request, "replayed", error)
+    if reply.retry_after_s is not None:
+        return Result(request, "unavailable", error)
+    return Result(request, "refused" if error else "ok", error)
 
 
 async def _store_replies(connection: Connection, records: Sequence[tuple[Any, ...]]) -> None:

@@ -8,8 +8,10 @@ then kept as a dead letter; a fault of the infrastructure is retried until it ha
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import structlog
@@ -19,8 +21,8 @@ from faststream.kafka import KafkaBroker
 
 from contracts.errors import DomainError
 from contracts.messages import Envelope
-from runtime import batches, clock, limits, metrics
-from runtime.batches import Record
+from runtime import batches, clock, limits, log, metrics
+from runtime.batches import Place, Record, Standing
 from runtime.bus import Bus, Outgoing
 from runtime.crash_points import crash_point
 from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool
@@ -28,8 +30,8 @@ from runtime.positions import Positions
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
-Place = tuple[str, int]
-"""A partition: topic (without prefix) and number."""
+CORRELATION_IDS_MAX = 20
+"""Of a batch that failed, so many are named in its line of the log."""
 
 
 class Read(NamedTuple):
@@ -60,12 +62,31 @@ class TryAgain(Exception):
     """The same batch succeeds when it is taken again."""
 
 
+class Result(NamedTuple):
+    """How one message ended, for the log and the metrics; ``error`` is a refusal's key."""
+
+    envelope: Envelope | None
+    outcome: str
+    error: str = ""
+
+
 @dataclass
 class Outcome:
     """What is left to do after the commit."""
 
     sends: list[Outgoing] = field(default_factory=list)
-    has_events: bool = False
+    event_count: int = 0
+    results: list[Result] = field(default_factory=list)
+
+
+class Progress(NamedTuple):
+    """When a partition moved on (monotonic), and how old its newest record then was."""
+
+    at: float
+    age_s: float
+
+
+NO_PROGRESS = Progress(0.0, 0.0)
 
 
 class Host(Protocol):
@@ -95,6 +116,8 @@ class Consumer:
         self._subscriber: Any = None
         self._done: dict[Place, int] = {}
         self._accepted_gaps: dict[Place, int] = {}
+        self.progress: dict[Place, Progress] = {}
+        """When each partition was last moved on, and how old what it applied then was."""
 
     def bind(self, host: Host) -> None:
         """Attach to the service that runs it."""
@@ -139,7 +162,7 @@ class Consumer:
                 await self._once(records, is_alone=len(records) == 1)
             except ValueError as error:
                 # Also what asyncpg raises, as an InterfaceError, for an argument of the wrong type.
-                logger.warning("batch_failed", consumer=self.name, error=repr(error))
+                self._tell_failed(records, error)
                 break
             except INFRASTRUCTURE_ERRORS as error:
                 faults += 1
@@ -156,7 +179,7 @@ class Consumer:
                 await self.seek_to_stored({(r.topic, r.partition) for r in records})
                 return
             except Exception as error:  # noqa: BLE001 - whatever a handler raises is isolated below
-                logger.warning("batch_failed", consumer=self.name, error=repr(error))
+                self._tell_failed(records, error)
                 break
             else:
                 return
@@ -182,7 +205,12 @@ class Consumer:
                 attempts += 1
                 given_up = attempts >= self.host.settings.retry_attempts_max
                 if given_up or isinstance(error, DomainError):
-                    logger.exception("message_given_up", consumer=self.name, topic=record.topic)
+                    logger.exception(
+                        "message_given_up",
+                        consumer=self.name,
+                        topic=record.topic,
+                        correlation_id=correlation_id(self.read(record).envelope),
+                    )
                     await self._give_up(record, repr(error))
                     return
                 await self._pause(attempts, "handler", error)
@@ -199,6 +227,16 @@ class Consumer:
                 await self._pause(faults, "infrastructure", error)
             else:
                 return
+
+    def _tell_failed(self, records: Sequence[Record], error: Exception) -> None:
+        named = [correlation_id(self.read(one).envelope) for one in records[:CORRELATION_IDS_MAX]]
+        logger.warning(
+            "batch_failed",
+            consumer=self.name,
+            records=len(records),
+            correlation_ids=named,
+            error=repr(error),
+        )
 
     async def _pause(self, attempt: int, reason: str, error: BaseException) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
@@ -218,7 +256,9 @@ class Consumer:
                 outcome = await self._process(connection, fresh, is_alone, dead_because)
                 crash_point("before_commit")
             crash_point("after_commit")
+        took_s = time.perf_counter() - started
         self._done.update({place: at.next_offset for place, at in places.items()})
+        self._note_progress(places)
         if self.reads_events:
             self.host.positions.applied(
                 {
@@ -226,13 +266,19 @@ class Consumer:
                     for (topic, part), at in places.items()
                 }
             )
-        if outcome.has_events:
+        if outcome.event_count:
+            metrics.EVENTS.inc(outcome.event_count)
             self.host.wake_relay()
         if outcome.sends:
             crash_point("before_reply")
             await self.host.bus.send(outcome.sends)
         metrics.BATCH_SIZE.labels(self.name).observe(len(records))
-        metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - started)
+        metrics.BATCH_SECONDS.labels(self.name).observe(took_s)
+        dropped = {
+            "repeated": len(records) - len(fresh),
+            "ignored": len(fresh) - len(outcome.results),
+        }
+        tell_results(self.name, outcome.results, took_s, dropped)
 
     async def replay(self, connection: Connection, record: Record) -> Outcome:
         """Handle a dead letter again, inside the caller's transaction, whatever the offsets say."""
@@ -255,8 +301,11 @@ class Consumer:
         outcome = Outcome()
         if items:
             outcome = await self.apply(connection, items, is_alone=is_alone)
+            if not outcome.results:
+                outcome.results = [Result(item.envelope, "ok") for item in items]
         if dead:
             await self._store_dead(connection, dead)
+            outcome.results.extend(Result(read.envelope, status) for read, status, _ in dead)
             for read, status, reason in dead:
                 if status == "failed":
                     outcome.sends.extend(self.refuse(read, reason))
@@ -265,7 +314,7 @@ class Consumer:
     async def _sort_out(
         self, connection: Connection, reads: Sequence[Read], dead_because: str | None
     ) -> tuple[list[Item], list[tuple[Read, str, str]]]:
-        held = await self._held_streams(connection) if self.reads_events and reads else set()
+        held = await self._held_streams(connection, reads) if self.reads_events else set()
         items: list[Item] = []
         dead: list[tuple[Read, str, str]] = []
         for read in reads:
@@ -288,13 +337,31 @@ class Consumer:
                     held.add(stream)
         return items, dead
 
-    async def _held_streams(self, connection: Connection) -> set[tuple[str, str]]:
+    async def _held_streams(
+        self, connection: Connection, reads: Sequence[Read]
+    ) -> set[tuple[str, str]]:
+        """Return which of the batch's streams are held back.
+
+        Locks each one's newest letter: whoever replays it waits until what is held behind it now is
+        stored, or has replayed it already, and then the stream is free. Without the lock an event
+        could be stored as held behind a letter that has just gone, and wait for ever.
+        """
+        streams = sorted({_stream_of(read) for read in reads})
+        if not streams:
+            return set()
         rows = await connection.fetch(
-            "SELECT DISTINCT project_id, stream_id FROM dead_letters WHERE consumer = $1 LIMIT $2",
+            """
+            SELECT s.project_id, s.stream_id
+            FROM unnest($2::text[], $3::text[]) AS s(project_id, stream_id)
+            CROSS JOIN LATERAL (
+                SELECT d.id FROM dead_letters d
+                WHERE d.consumer = $1 AND d.project_id = s.project_id AND d.stream_id = s.stream_id
+                ORDER BY d.id DESC LIMIT 1 FOR SHARE) AS newest
+            """,
             self.name,
-            limits.HELD_STREAMS_MAX + 1,
+            [stream[0] for stream in streams],
+            [stream[1] for stream in streams],
         )
-        assert len(rows) <= limits.HELD_STREAMS_MAX, "too many streams are held back"
         return {(row["project_id"], row["stream_id"]) for row in rows}
 
     async def _store_dead(
@@ -313,6 +380,7 @@ class Consumer:
                 offset=record.offset,
                 status=status,
                 reason=reason,
+                correlation_id=correlation_id(read.envelope),
             )
             await connection.execute(
                 """
@@ -352,6 +420,7 @@ class Consumer:
                 known.first_offset if known else read.record.offset,
                 read.record.offset + 1,
                 max(known.position if known else 0, position),
+                read.envelope.time if read.envelope else None,
             )
         rows = await connection.fetch(
             """
@@ -457,6 +526,7 @@ class Consumer:
         """Forget partitions that another process may now own."""
         for place in places:
             self._done.pop(place, None)
+            self.progress.pop(place, None)
         if self.reads_events:
             self.host.positions.lost({(topic.partition(".")[0], part) for topic, part in places})
 
@@ -477,11 +547,29 @@ class Consumer:
         with contextlib.suppress(KafkaError, ValueError):
             await self._kafka.commit(hints)
 
+    def _note_progress(self, places: dict[Place, "_Advanced"]) -> None:
+        now = clock.now()
+        for place, at in places.items():
+            age_s = (now - at.newest).total_seconds() if at.newest is not None else 0.0
+            self.progress[place] = Progress(time.monotonic(), max(age_s, 0.0))
+
+    def position_of(self, place: Place) -> int:
+        """Return the position of the last event applied in a partition of this process."""
+        return self.host.positions.applied_at((place[0].partition(".")[0], place[1]))
+
+    async def ends(self) -> dict[Place, Standing]:
+        """Return where each of this process's partitions stands and ends, from the broker."""
+        if self._kafka is None:
+            return {}
+        prefix = self.host.settings.topic_prefix
+        return await batches.standings(self._kafka, prefix, dict(self._done))
+
 
 class _Advanced(NamedTuple):
     first_offset: int
     next_offset: int
     position: int
+    newest: datetime | None
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -497,6 +585,36 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _places(self, partitions: set[TopicPartition]) -> set[Place]:
         return {(p.topic.removeprefix(self._prefix), p.partition) for p in partitions}
+
+
+def correlation_id(envelope: Envelope | None) -> str:
+    """Return the id that ties this message to the request that began it all."""
+    return (envelope.correlation_id or envelope.id) if envelope is not None else ""
+
+
+def tell_results(
+    consumer: str, results: Sequence[Result], took_s: float, dropped: Mapping[str, int]
+) -> None:
+    """Count the messages of a batch and write one line of the log for each that was handled."""
+    counts = Counter(result.outcome for result in results)
+    for outcome, count in (*counts.items(), *dropped.items()):
+        metrics.MESSAGES.labels(consumer, outcome).inc(count)
+    took_ms = round(took_s * 1000, 2)
+    log.lines(
+        "handled",
+        [
+            {
+                "consumer": consumer,
+                "type": envelope.type if envelope is not None else "",
+                "project": envelope.project_id if envelope is not None else "",
+                "correlation_id": correlation_id(envelope),
+                "outcome": outcome,
+                **({"error": error} if error else {}),
+                "ms": took_ms,
+            }
+            for envelope, outcome, error in results
+        ],
+    )
 
 
 def _stream_of(read: Read) -> tuple[str, str]:

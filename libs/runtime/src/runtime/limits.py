@@ -15,5 +15,8 @@ CONTENTION_RETRIES_MAX = 5
 RELAY_EVENTS_MAX = 1_000
 """Events that the relay publishes before it saves its cursor."""
 
-HELD_STREAMS_MAX = 10_000
-"""Streams that may be held back before a consumer stops with an alarm."""
+METRICS_SAMPLE_S = 5.0
+"""How often lags, dead letters and held streams are looked up for the metrics."""
+
+SAMPLE_TIMEOUT_S = 3.0
+"""How long such a look may take; the metrics then keep what they said before."""

@@ -2,23 +2,45 @@
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO
 
+import orjson
 import structlog
 
+from runtime import clock
 from runtime.settings import Settings
 
 get_logger = structlog.get_logger
 
 
+class _Direct:
+    """Where :func:`lines` writes in this process, and what each line begins with."""
+
+    def __init__(self) -> None:
+        self.stream: BinaryIO | None = None
+        self.is_wanted = True
+
+
+_direct = _Direct()
+
+
+def _dumps(value: Any, **options: Any) -> str:
+    del options  # those of the standard library's writer
+    return orjson.dumps(value, default=repr).decode()
+
+
 def configure(service: str, settings: Settings) -> None:
     """Set up logging once per process: JSON lines for machines, or coloured text."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    is_json = settings.log_format == "json"
     renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if is_json
         else structlog.dev.ConsoleRenderer()
     )
+    _direct.stream = sys.stdout.buffer if is_json else None
+    _direct.is_wanted = level <= logging.INFO
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -32,6 +54,32 @@ def configure(service: str, settings: Settings) -> None:
     )
     _route_standard_library(shared, renderer)
     structlog.contextvars.bind_contextvars(service=service, instance=settings.tessera_instance)
+
+
+def lines(event: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write a line at level info for each entry, all at once: for what is said per message.
+
+    The same lines as the logger's, at a tenth of its cost (bench/log_lines.py).
+    """
+    if not _direct.is_wanted:
+        return
+    if _direct.stream is None:
+        logger = get_logger()
+        for entry in entries:
+            logger.info(event, **entry)
+        return
+    common = {
+        "event": event,
+        **structlog.contextvars.get_contextvars(),
+        "level": "info",
+        "timestamp": clock.now().isoformat().replace("+00:00", "Z"),
+    }
+    text = b"".join(
+        orjson.dumps({**entry, **common}, default=repr, option=orjson.OPT_APPEND_NEWLINE)
+        for entry in entries
+    )
+    _direct.stream.write(text)
+    _direct.stream.flush()
 
 
 def _route_standard_library(shared: list[Any], renderer: Any) -> None:

@@ -1,7 +1,7 @@
 """Migrations: plain SQL files, run once each, in order of their names.
 
-Ours rather than a tool, because every service has a schema and a role of its own in one database,
-and that is what tools make hard (docs/adr/0005-migrations.md).
+Ours rather than a tool, because every service has a schema and a role of its own in one database:
+tools keep one table of versions per database, and run as one role.
 """
 
 import hashlib

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from contracts.messages import TYPES, Envelope, Event
+from contracts import upcasting
+from contracts.messages import Envelope, Event
 from runtime.database import Connection
 
 Row = dict[str, Any]
@@ -27,6 +28,7 @@ class Table:
         self.columns = dict(columns)
         self.all_columns = {**self.key, **self.columns}
         self.select_sql = self._select()
+        self.insert_sql = self._insert()
         self.upsert_sql = self._upsert()
         self.delete_sql = self._delete()
 
@@ -43,21 +45,23 @@ class Table:
         columns = ", ".join(f"t.{column}" for column in self.all_columns)
         return (
             f"SELECT {columns} FROM {self._arrays(self.key)} "  # noqa: S608 - identifiers of our own
-            f"JOIN {self.name} t ON {self._same_key()}"
+            f"JOIN {self.name} t ON {self._same_key()} FOR NO KEY UPDATE OF t"
         )
 
     def _upsert(self) -> str:
-        names = ", ".join(self.all_columns)
         changes = ", ".join(f"{column} = EXCLUDED.{column}" for column in self.columns)
+        action = f"UPDATE SET {changes}" if changes else "NOTHING"
+        return f"{self._insert()} ON CONFLICT ({', '.join(self.key)}) DO {action}"
+
+    def _insert(self) -> str:
+        names = ", ".join(self.all_columns)
         values = ", ".join(
             f"g.{column}::jsonb" if kind == "jsonb" else f"g.{column}"
             for column, kind in self.all_columns.items()
         )
-        action = f"UPDATE SET {changes}" if changes else "NOTHING"
         return (
             f"INSERT INTO {self.name} ({names}) "  # noqa: S608 - identifiers of our own
-            f"SELECT {values} FROM {self._arrays(self.all_columns)} "
-            f"ON CONFLICT ({', '.join(self.key)}) DO {action}"
+            f"SELECT {values} FROM {self._arrays(self.all_columns)}"
         )
 
     def _delete(self) -> str:
@@ -70,6 +74,8 @@ class Rows:
     def __init__(self) -> None:
         self.known: dict[str, dict[Key, Row | None]] = {}
         self.changed: dict[str, set[Key]] = {}
+        self.absent: dict[str, set[Key]] = {}
+        """Of those, what the tables did not have."""
         self.is_complete = False
         """Every row there is, is known: the audit folds whole logs."""
 
@@ -123,14 +129,22 @@ class Projection:
         self._types = {event.TYPE: event for event in folds}
 
     def event_type(self, type_name: str) -> type[Event] | None:
-        """Return the class of an event that has a fold."""
-        return self._types.get(type_name)
+        """Return the class of an event that has a fold, also of an older version of it."""
+        return self._types.get(upcasting.newest(type_name))
+
+    def ignores(self, type_name: str) -> bool:
+        """Return whether events of this type are left out."""
+        return upcasting.newest(type_name) in self.ignored_types
 
 
 async def apply(
     connection: Connection, projection: Projection, events: Sequence[tuple[Event, Envelope]]
 ) -> None:
-    """Fold a batch into the tables, inside the caller's transaction."""
+    """Fold a batch into the tables, inside the caller's transaction.
+
+    Rows are locked as they are read, and new ones are plainly inserted: two processes whose partitions
+    feed one row wait for each other, or one meets ``UniqueViolationError`` and takes its batch again.
+    """
     wanted: dict[str, set[Key]] = {}
     for event, envelope in events:
         for table, key in projection.folds[event.TYPE].keys(event, envelope):
@@ -145,22 +159,29 @@ async def apply(
 
 
 async def _load(connection: Connection, table: Table, keys: set[Key], rows: Rows) -> None:
-    found = await connection.fetch(table.select_sql, *_columns(keys, len(table.key)))
+    # Sorted, so that two processes lock rows in the same order.
+    found = await connection.fetch(table.select_sql, *_columns(sorted(keys), len(table.key)))
     known: dict[Key, Row | None] = dict.fromkeys(keys)
     for record in found:
         row = dict(record)
         known[tuple(row[column] for column in table.key)] = row
     rows.known.setdefault(table.name, {}).update(known)
+    rows.absent[table.name] = {key for key, row in known.items() if row is None}
 
 
 async def _store(connection: Connection, table: Table, keys: set[Key], rows: Rows) -> None:
     current = rows.known[table.name]
-    # Sorted, so that two processes lock rows in the same order.
-    present = [row for key in sorted(keys) if (row := current[key]) is not None]
+    absent = rows.absent.get(table.name, set())
+    present = [key for key in sorted(keys) if current[key] is not None]
     gone = [key for key in sorted(keys) if current[key] is None]
-    if present:
-        columns = (_array(present, column, kind) for column, kind in table.all_columns.items())
-        await connection.execute(table.upsert_sql, *columns)
+    for sql, chosen in (
+        (table.insert_sql, [key for key in present if key in absent]),
+        (table.upsert_sql, [key for key in present if key not in absent]),
+    ):
+        if chosen:
+            full = [current[key] or {} for key in chosen]
+            columns = (_array(full, column, kind) for column, kind in table.all_columns.items())
+            await connection.execute(sql, *columns)
     if gone:
         await connection.execute(table.delete_sql, *_columns(gone, len(table.key)))
 
@@ -193,7 +214,7 @@ def fold_in_memory(
 
 
 def parse_event(type_name: str, data: str) -> Event:
-    """Return a stored event as its class; raises ``KeyError`` for a type nobody knows."""
-    event = TYPES[type_name].from_json(data)
+    """Return a stored event as its newest class; raises ``KeyError`` for a type nobody knows."""
+    event = upcasting.read(type_name, data)
     assert isinstance(event, Event), f"{type_name} is no event"
     return event

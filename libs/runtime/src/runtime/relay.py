@@ -9,7 +9,7 @@ import contextlib
 
 import structlog
 
-from runtime import event_store, limits, metrics
+from runtime import event_store, limits
 from runtime.bus import Bus, Outgoing
 from runtime.crash_points import crash_point
 from runtime.database import Connection, connect
@@ -71,7 +71,6 @@ class Relay:
         """Publish the next events; returns the new cursor. Waits when there are none."""
         self._woken.clear()
         rows = await event_store.read_after(connection, cursor, limits.RELAY_EVENTS_MAX)
-        metrics.RELAY_LAG.set(len(rows))
         if not rows:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_poll_s):

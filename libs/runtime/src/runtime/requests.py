@@ -1,22 +1,23 @@
 """Requests that change nothing: a whole batch is computed at once, and nothing is written."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
-from pydantic import ValidationError
 
 from contracts import topics
-from contracts.errors import DomainError, ErrorBody, Unavailable
+from contracts.errors import DomainError, ErrorBody, InvalidPayload, Unavailable
 from contracts.messages import Envelope, Message, Reply, Request
+from contracts.upcasting import newest, newest_body
 from runtime import batches, metrics
-from runtime.batches import Record
+from runtime.batches import Place, Record, Standing
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
-from runtime.consumer import unavailable
-from runtime.inbox import Host
+from runtime.consumer import result_of, unavailable
+from runtime.inbox import CORRELATION_IDS_MAX, Host, Result, correlation_id, tell_results
 
 logger = structlog.get_logger()
 
@@ -79,11 +80,11 @@ class RequestConsumer:
         sends: list[Outgoing] = []
         for record in records:
             read = self._read(record)
-            if isinstance(read, Outgoing):
-                sends.append(read)
-            elif read is not None and self.host.positions.has(read[0].after):
+            if isinstance(read, list):
+                sends.extend(read)
+            elif self.host.positions.has(read[0].after):
                 asked.append(read)
-            elif read is not None:
+            else:
                 task = asyncio.create_task(self._answer_later(read))
                 self._late.add(task)
                 task.add_done_callback(self._late.discard)
@@ -100,18 +101,29 @@ class RequestConsumer:
         try:
             await self.host.positions.wait(asked[0].after, self.host.settings.projection_wait_s)
         except Unavailable as error:
-            sends = self._send(asked[0], unavailable(error))
+            answer = unavailable(error)
+            sends = self._send(asked[0], answer)
+            self._tell([asked], [answer], self.host.settings.projection_wait_s)
         else:
             sends = await self._answer([asked])
         await self.host.bus.send(sends)
 
     async def _answer(self, asked: Sequence[Asked]) -> list[Outgoing]:
+        started = time.perf_counter()
         try:
             answers = await self._handle_batch(asked)
             assert len(answers) == len(asked), "one answer per request"
         except Exception as error:
-            logger.warning("batch_failed", consumer=self.name, error=repr(error), exc_info=True)
+            logger.warning(
+                "batch_failed",
+                consumer=self.name,
+                records=len(asked),
+                correlation_ids=[correlation_id(one[0]) for one in asked[:CORRELATION_IDS_MAX]],
+                error=repr(error),
+                exc_info=True,
+            )
             answers = [await self._answer_alone(one) for one in asked]
+        self._tell(asked, answers, time.perf_counter() - started)
         return [
             send
             for (envelope, _), answer in zip(asked, answers, strict=True)
@@ -131,14 +143,19 @@ class RequestConsumer:
             error_body = ErrorBody(code=500, key="internal_error", message="Internal error")
             return Reply(status=500, error=error_body)
 
+    def _tell(self, asked: Sequence[Asked], answers: Sequence[Answer], took_s: float) -> None:
+        results = [
+            result_of(envelope, answer)
+            if isinstance(answer, Reply)
+            else Result(envelope, "forwarded")
+            for (envelope, _), answer in zip(asked, answers, strict=True)
+        ]
+        for result in results:
+            if result.outcome == "refused":
+                metrics.REFUSALS.labels(self.name, result.error).inc()
+        tell_results(self.name, results, took_s, {})
+
     def _send(self, request: Envelope, answer: Answer) -> list[Outgoing]:
-        logger.info(
-            "handled",
-            type=request.type,
-            project=request.project_id,
-            correlation_id=request.correlation_id or request.id,
-            status=answer.status if isinstance(answer, Reply) else "forwarded",
-        )
         if isinstance(answer, Forward):
             envelope = forward_envelope(request, answer.message, self.host.name)
             return [outgoing(answer.topic, answer.key, answer.message, envelope)]
@@ -151,26 +168,58 @@ class RequestConsumer:
             )
         ]
 
-    def _read(self, record: Record) -> Asked | Outgoing | None:
+    def _read(self, record: Record) -> Asked | list[Outgoing]:
+        """Return the request, or what to send because it is none."""
         try:
             envelope = Envelope.from_headers(record.headers)
         except (ValueError, UnicodeDecodeError) as error:
             return self._give_up(record, str(error))
-        request = self._types.get(envelope.type)
+        request = self._types.get(newest(envelope.type))
         if request is None:
-            return self._give_up(record, f"unknown request {envelope.type}")
+            return self._give_up(record, f"unknown request {envelope.type}", envelope)
         try:
-            return envelope, request.from_json(record.value or b"")
-        except ValidationError as error:
-            return self._give_up(record, str(error))
+            return envelope, request.from_json(newest_body(envelope.type, record.value or b""))
+        except ValueError as error:
+            return self._give_up(record, str(error), envelope)
 
-    def _give_up(self, record: Record, reason: str) -> Outgoing:
-        # Nothing is lost that anybody waits for, so the topic of dead letters is enough.
-        logger.error("dead_letter", consumer=self.name, offset=record.offset, reason=reason)
+    def _give_up(
+        self, record: Record, reason: str, envelope: Envelope | None = None
+    ) -> list[Outgoing]:
+        # Never replayed, so no row: when an operator comes, the caller has long been answered or has
+        # given up, and nothing was to change. The topic keeps the bytes for whoever looks.
+        logger.error(
+            "dead_letter",
+            consumer=self.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            status="failed",
+            reason=reason,
+            correlation_id=correlation_id(envelope),
+        )
         metrics.DEAD_LETTERS.labels(self.name, "failed").inc()
         headers = [*record.headers, ("reason", reason.encode()[:2000])]
         key = (record.key or b"").decode("utf-8", "replace")
-        return Outgoing(topics.dead_letters(self.host.name), key, record.value or b"", headers)
+        letter = Outgoing(topics.dead_letters(self.host.name), key, record.value or b"", headers)
+        if envelope is None:
+            return [letter]
+        body = InvalidPayload("the request cannot be read").body()
+        answer = Reply(status=body.code, error=body)
+        tell_results(self.name, [result_of(envelope, answer)], 0.0, {})
+        return [letter, *self._send(envelope, answer)]
+
+    async def ends(self) -> dict[Place, Standing]:
+        """Return where each of this process's partitions stands and ends, from the broker."""
+        if self._subscriber is None or self._subscriber.consumer is None:
+            return {}
+        prefix = self.host.settings.topic_prefix
+        assigned = self._subscriber.consumer.assignment()
+        done = {
+            (place.topic.removeprefix(prefix), place.partition): at
+            for place, at in self._done.items()
+            if place in assigned
+        }
+        return await batches.standings(self._subscriber.consumer, prefix, done)
 
     async def look_after_offsets(self) -> None:
         """Tell Kafka how far we are, so that a restart does not answer everything again."""

@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contracts import topics
 from contracts.messages import Envelope
-from runtime import batches, clock, ids, log
+from runtime import batches, clock, ids, limits, log, metrics
 from runtime.bus import Bus, KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.database import Pool, open_pool
@@ -27,6 +27,7 @@ from runtime.positions import Key, Positions
 from runtime.relay import Relay
 from runtime.requests import RequestConsumer
 from runtime.rpc import Rpc
+from runtime.sampling import Sampler
 from runtime.settings import Settings
 from runtime.unit import Batch, Unit
 
@@ -102,6 +103,7 @@ class Service:
             unit.keep()
             await batch.write()
         if batch.events:
+            metrics.EVENTS.inc(len(batch.events))
             self.wake_relay()
 
     # -- life -----------------------------------------------------------------------------------
@@ -125,6 +127,7 @@ class Service:
         for worker in self.background:
             self._spawn(self._supervise(worker))
         self._spawn(self._supervise(_clean_idempotency_records))
+        self._spawn(_every(limits.METRICS_SAMPLE_S, Sampler(self).look))
         await self._serve_health()
         if self.http is not None:
             await self._serve_http()

@@ -10,6 +10,7 @@ from contracts.ledger import Posting, RedemptionFailed, RedemptionSucceeded
 from ledger.domain.accounts import Account
 from ledger.domain.rollback import Redemption
 from runtime.database import Connection
+from runtime.read_model import parse_event
 
 _POSTINGS = TypeAdapter(list[Posting])
 Key = tuple[str, str]
@@ -71,10 +72,11 @@ async def read_redemptions(connection: Connection, keys: set[Key]) -> dict[Key, 
     found = dict.fromkeys(keys, Redemption(None))
     for row in rows:
         key = (row["project_id"], row["id"])
-        if row["type"] == RedemptionSucceeded.TYPE:
-            found[key] = Redemption(RedemptionSucceeded.from_json(row["data"]), row["hash"])
+        event = parse_event(row["type"], row["data"])
+        if isinstance(event, RedemptionSucceeded):
+            found[key] = Redemption(event, row["hash"])
         else:
-            assert row["type"] == RedemptionFailed.TYPE, "a redemption begins so or so"
+            assert isinstance(event, RedemptionFailed), "a redemption begins so or so"
             found[key] = Redemption(None, is_failed=True)
     children = await connection.fetch(
         """
