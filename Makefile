@@ -97,9 +97,10 @@ test: check ## Everything CI runs
 	$(PYTHON) -m pytest -m "e2e or chaos" tests
 
 .PHONY: docs
-docs: install ## Generate OpenAPI and AsyncAPI documents
+docs: install ## Generate OpenAPI and AsyncAPI documents, the lists of errors and limits
 	@$(PYTHON) -m gateway.openapi
 	@$(PYTHON) -m contracts.asyncapi
+	@$(PYTHON) -m tools.reference
 
 .PHONY: lock
 lock: install ## Make requirements.lock from pyproject.toml

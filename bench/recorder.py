@@ -1,82 +1,217 @@
-"""The log's append beside recorders of the ``eventsourcing`` library: ``python -m bench.recorder``.
+"""Our append beside the recorders of the ``eventsourcing`` library, on one server with equal batches.
 
-The same body to new streams, one transaction per batch, medians. The library's SQLite file stands in
-for its Postgres recorder, whose driver is not among ours (docs/adr/0001-event-log.md).
+``python -m bench.recorder [seconds per case]`` prints the table of docs/adr/0001-event-log.md. Events
+are redemptions of about 1.7 kB, as the ledger writes them. Also measured: what compressing them brings.
 """
 
-import statistics
+import asyncio
+import json
+import sys
 import tempfile
+import threading
 import time
+import uuid
+import zlib
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import uvloop
-from eventsourcing.persistence import StoredEvent as LibraryEvent
+from eventsourcing.persistence import ApplicationRecorder, StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from bench import machine
-from demo.shop import ROOT, read_env
-from runtime import clock, event_store, ids
-from runtime.database import Connection, prepare_connection
-from runtime.migrate import RUNTIME_MIGRATIONS
+from contracts.ledger import RedemptionSucceeded
+from contracts.samples import sample
+from runtime import clock, event_store, migrate
+from runtime.database import connect
+from runtime.settings import Settings
+from runtime.testing.servers import start_servers
 
-TYPE = "ledger.redemption-succeeded.v1"
-BODY = (ROOT / f"libs/contracts/tests/golden/{TYPE}.json").read_text()
-BATCHES, ROUNDS, SECONDS = (1, 100), 3, 1.5
-
-
-def library_rate(insert: Callable[[list[LibraryEvent]], object], size: int) -> float:
-    """Return the events per second of a recorder of the library."""
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < SECONDS:
-        insert([LibraryEvent(uuid4(), 1, TYPE, BODY.encode()) for _ in range(size)])
-        done += size
-    return done / (time.perf_counter() - started)
+DATA = sample(RedemptionSucceeded).to_json()
+BATCHES = (1, 100)
+WRITERS = (1, 8)
+SAMPLES = 2_000
 
 
-def stored() -> event_store.StoredEvent:
-    """Return one event as a unit stages it, its hash included."""
-    stream, event_id = ids.new_id("redemption"), ids.new_id("ev")
-    place = event_store.partition_of("proj_1", stream, 4)
-    chained = event_store.chain_hash(b"", event_id, TYPE, 1, BODY)
-    named = ("proj_1", stream, 1, event_id, TYPE, "ledger.events", place, BODY, chained)
-    return event_store.StoredEvent(*named, clock.now(), "correlation", "causation")
+def main() -> None:
+    """Print events per second of every recorder."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    servers = start_servers(with_kafka=False)
+    print(f"Machine: {machine.describe()}; one event is {len(DATA)} bytes")
+    print(f"{'recorder':<34} {'writers':>7} {'batch':>6} {'events/s':>10}")
+    try:
+        name = f"bench_{uuid.uuid4().hex[:8]}"
+        settings = Settings(database_url=_with_database(servers.database_url, name))
+        uvloop.run(_administer(servers.database_url, f"CREATE DATABASE {name}"))
+        try:
+            _measure_all(settings, seconds)
+        finally:
+            uvloop.run(_administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+            uvloop.run(_administer(servers.database_url, f"DROP ROLE IF EXISTS {name}_ledger"))
+    finally:
+        servers.stop()
+    _compression()
 
 
-async def own_rate(connection: Connection, size: int) -> float:
-    """Return the events per second of ``runtime.event_store.append``."""
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < SECONDS:
-        async with connection.transaction():
-            await event_store.append(connection, [stored() for _ in range(size)])
-        done += size
-    return done / (time.perf_counter() - started)
-
-
-async def main() -> None:
-    """Measure in a database of its own on the running system's server; print a table."""
-    server, name = read_env()["DATABASE_URL"], f"recorder_{uuid4().hex[:8]}"
-    administrator = await asyncpg.connect(server)
-    await administrator.execute(f"CREATE DATABASE {name}")
-    connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
-    await prepare_connection(connection)
-    await connection.execute((RUNTIME_MIGRATIONS / "0001_runtime.sql").read_text())
-    print(f"{machine.describe()}; {len(BODY)} bytes an event; events per second")
+def _measure_all(settings: Settings, seconds: float) -> None:
+    uvloop.run(_make_schema(settings))
+    for writers in WRITERS:
+        for batch in BATCHES:
+            rate = uvloop.run(_ours(settings, writers, batch, seconds))
+            _tell("runtime.event_store.append", writers, batch, rate)
+            datastore = _datastore(settings)
+            recorder = PostgresApplicationRecorder(datastore, events_table_name="es_events")
+            recorder.create_table()
+            _tell(
+                "PostgresApplicationRecorder",
+                writers,
+                batch,
+                _es(recorder, writers, batch, seconds),
+            )
+            datastore.close()
     with tempfile.TemporaryDirectory() as directory:
-        file = SQLiteApplicationRecorder(SQLiteDatastore(f"{directory}/events.db"))
-        file.create_table()
-        for size in BATCHES:
-            memory = [library_rate(POPOApplicationRecorder().insert_events, size)]
-            lite = [library_rate(file.insert_events, size) for _ in range(ROUNDS)]
-            own = [await own_rate(connection, size) for _ in range(ROUNDS)]
-            for label, rates in (("memory", memory), ("SQLite file", lite), ("own", own)):
-                print(f"{size:4} a transaction  {label:12} {statistics.median(rates):10,.0f}")
+        for batch in BATCHES:
+            sqlite = SQLiteApplicationRecorder(
+                SQLiteDatastore(str(Path(directory) / f"{batch}.db"))
+            )
+            sqlite.create_table()
+            _tell("SQLiteApplicationRecorder (file)", 1, batch, _es(sqlite, 1, batch, seconds))
+            popo = POPOApplicationRecorder()
+            _tell("POPOApplicationRecorder (memory)", 1, batch, _es(popo, 1, batch, seconds))
+
+
+def _tell(name: str, writers: int, batch: int, rate: float) -> None:
+    print(f"{name:<34} {writers:>7} {batch:>6} {rate:>10,.0f}", flush=True)
+
+
+# -- ours ---------------------------------------------------------------------------------------
+
+
+async def _administer(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(sql)
     await connection.close()
-    await administrator.execute(f"DROP DATABASE {name}")
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+async def _make_schema(settings: Settings) -> None:
+    administrator = await asyncpg.connect(settings.database_url)
+    await migrate.create_role_and_schema(administrator, settings, "ledger")
+    await administrator.close()
+    connection = await connect(settings, "ledger")
+    await migrate.migrate(connection, [migrate.RUNTIME_MIGRATIONS])
+    await connection.close()
+
+
+async def _ours(settings: Settings, writers: int, batch: int, seconds: float) -> float:
+    until = time.monotonic() + seconds
+    started = time.monotonic()
+    counts = await asyncio.gather(
+        *(_write(settings, f"redemption-{uuid.uuid4()}", batch, until) for _ in range(writers))
+    )
+    return sum(counts) / (time.monotonic() - started)
+
+
+async def _write(settings: Settings, stream: str, batch: int, until: float) -> int:
+    connection = await connect(settings, "ledger")
+    text = DATA.decode()
+    version = 0
+    previous = b""
+    while time.monotonic() < until:
+        events = []
+        for _ in range(batch):
+            version += 1
+            event_id = f"ev_{version}"
+            previous = event_store.chain_hash(
+                previous, event_id, RedemptionSucceeded.TYPE, version, text
+            )
+            events.append(
+                event_store.StoredEvent(
+                    project_id="proj_bench",
+                    stream_id=stream,
+                    stream_version=version,
+                    event_id=event_id,
+                    type=RedemptionSucceeded.TYPE,
+                    topic="ledger.events",
+                    partition=0,
+                    data=text,
+                    hash=previous,
+                    occurred_at=clock.now(),
+                    correlation_id="req_bench",
+                    causation_id="msg_bench",
+                )
+            )
+        async with connection.transaction():
+            await event_store.append(connection, events)
+    await connection.close()
+    return version
+
+
+# -- the library's ------------------------------------------------------------------------------
+
+
+def _datastore(settings: Settings) -> PostgresDatastore:
+    url = urlsplit(settings.database_url)
+    return PostgresDatastore(
+        url.path.lstrip("/"),
+        url.hostname or "127.0.0.1",
+        url.port or 5432,
+        unquote(url.username or ""),
+        unquote(url.password or ""),
+        pool_size=max(WRITERS),
+    )
+
+
+def _es(recorder: ApplicationRecorder, writers: int, batch: int, seconds: float) -> float:
+    counts = [0] * writers
+    until = time.monotonic() + seconds
+    started = time.monotonic()
+
+    def write(index: int) -> None:
+        stream = uuid.uuid4()
+        version = 0
+        while time.monotonic() < until:
+            events = [
+                StoredEvent(stream, version + n + 1, RedemptionSucceeded.TYPE, DATA)
+                for n in range(batch)
+            ]
+            recorder.insert_events(events)
+            version += batch
+        counts[index] = version
+
+    threads = [threading.Thread(target=write, args=(index,)) for index in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.monotonic() - started)
+
+
+# -- compression --------------------------------------------------------------------------------
+
+
+def _compression() -> None:
+    packed = zlib.compress(DATA)
+    print(
+        f"\nzlib: {len(DATA)} → {len(packed)} bytes; compress {_us(zlib.compress, DATA):.0f} µs,"
+        f" decompress {_us(zlib.decompress, packed):.0f} µs, read as JSON {_us(json.loads, DATA):.0f} µs"
+    )
+
+
+def _us(work: Callable[[Any], Any], argument: Any) -> float:
+    started = time.perf_counter()
+    for _ in range(SAMPLES):
+        work(argument)
+    return (time.perf_counter() - started) / SAMPLES * 1e6
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()

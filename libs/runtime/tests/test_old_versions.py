@@ -38,7 +38,7 @@ CREATE TABLE plants (project_id text, name text, millimetres bigint, reason text
 class GrownOnce(Event):
     """Version 1, as yesterday's code wrote it."""
 
-    TYPE: ClassVar[str] = "catalog.plant-grown.v1"
+    TYPE: ClassVar[str] = "counter.plant-grown.v1"
     name: str
     centimetres: int
 
@@ -46,14 +46,14 @@ class GrownOnce(Event):
 class Grown(Event):
     """Version 3: other unit (v2), and why (v3)."""
 
-    TYPE: ClassVar[str] = "catalog.plant-grown.v3"
+    TYPE: ClassVar[str] = "counter.plant-grown.v3"
     name: str
     millimetres: int
     reason: str
 
 
 class Grow(Command):
-    TYPE: ClassVar[str] = "catalog.grow-plant.v1"
+    TYPE: ClassVar[str] = "counter.grow-plant.v1"
     name: str
     centimetres: int
 
@@ -185,8 +185,8 @@ async def test_version_one_is_read_everywhere(
         monkeypatch.setattr(topics, "SERVICES", ("catalog", "gateway"))
         assert await admin.rebuild(settings, ["catalog"])
         await _audit(settings, new)
-        assert await _stored(settings) == [("catalog.plant-grown.v1", {"centimetres": 2})] * 3 + [
-            ("catalog.plant-grown.v3", {"millimetres": 10, "reason": "water"})
+        assert await _stored(settings) == [("counter.plant-grown.v1", {"centimetres": 2})] * 3 + [
+            ("counter.plant-grown.v3", {"millimetres": 10, "reason": "water"})
         ]
     finally:
         await new.stop()
@@ -196,8 +196,8 @@ def _deploy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The old class is gone; two upcasters lead from its version to the newest."""
     monkeypatch.delitem(messages.TYPES, GrownOnce.TYPE)
     monkeypatch.setattr(upcasting, "UPCASTERS", {})
-    upcasting.register("catalog.plant-grown.v1", "catalog.plant-grown.v2", _v1_to_v2)
-    upcasting.register("catalog.plant-grown.v2", "catalog.plant-grown.v3", _v2_to_v3)
+    upcasting.register("counter.plant-grown.v1", "counter.plant-grown.v2", _v1_to_v2)
+    upcasting.register("counter.plant-grown.v2", "counter.plant-grown.v3", _v2_to_v3)
     monkeypatch.setitem(AGGREGATES, ("catalog", "plant"), Aggregate("plant", Plant, _evolve))
 
 

@@ -1,9 +1,17 @@
 """Limits of campaigns, each with its unit in its name."""
 
 NAME_LENGTH_MAX = 255
+"""Characters of a name."""
+
 ID_LENGTH_MAX = 100
+"""Characters of an id that a client sends."""
+
 DESCRIPTION_LENGTH_MAX = 5_000
+"""Characters of a description."""
+
 ADDITIONAL_INFO_LENGTH_MAX = 5_000
+"""Characters of a voucher's ``additional_info``."""
+
 MESSAGE_LENGTH_MAX = 1_000
 """Characters of a validation rule's own text."""
 
@@ -56,7 +64,11 @@ RULE_VALUES_MAX = 1_000
 """Values of one condition."""
 
 RULE_VALUE_LENGTH_MAX = 1_000
+"""Characters of one value of a condition."""
+
 LOGIC_LENGTH_MAX = 1_000
+"""Characters of a rule's ``logic``."""
+
 LOGIC_DEPTH_MAX = 20
 """Parentheses inside each other."""
 

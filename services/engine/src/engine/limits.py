@@ -7,17 +7,25 @@ AMOUNT_MAX = 2**53 - 1
 """Minor units: the largest integer that every JSON reader keeps exactly."""
 
 PRICE_MAX = 10**12
+"""Highest price in a request, in minor units."""
+
 QUANTITY_MAX = 10**6
+"""Highest quantity of an order's item."""
 
 RULES_MAX = 100
 """Rules of one validation rule, nested ones included."""
 
 RULE_LEVELS_MAX = 3
+"""Rules inside each other: an error's text is inherited from the outer one."""
+
 LOGIC_LENGTH_MAX = 2_000
+"""Characters of a rule's ``logic``."""
+
 LOGIC_DEPTH_MAX = 20
 """Nested parentheses."""
 
 CONDITION_VALUES_MAX = 1_000
+"""Values of one condition."""
 
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
@@ -35,3 +43,4 @@ ATTRIBUTES_MAX = 100
 """Attributes of a product that a request names."""
 
 ATTRIBUTE_LENGTH_MAX = 255
+"""Characters of a text that a condition compares."""

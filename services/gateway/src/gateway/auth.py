@@ -36,8 +36,12 @@ class TooManyRequests(DomainError):
 
     def body(self) -> ErrorBody:
         """Return the answer that the client gets."""
-        message = "Too many requests hit the API too quickly."
-        return ErrorBody(code=429, key="too_many_requests", message=message)
+        return ErrorBody(
+            code=429,
+            key="too_many_requests",
+            message="Too many requests hit the API too quickly.",
+            details=self.details,
+        )
 
 
 class Credentials(NamedTuple):

@@ -1,9 +1,16 @@
 """Limits of the webhooks service, each with its unit in its name."""
 
 ENDPOINTS_PER_PROJECT_MAX = 50
+"""Endpoints of one project."""
+
 URL_LENGTH_MAX = 2_048
+"""Characters of an endpoint's address."""
+
 EVENTS_PER_ENDPOINT_MAX = 100
+"""Names in an endpoint's list of events."""
+
 EVENT_NAME_LENGTH_MAX = 100
+"""Characters of one of those names."""
 
 DELIVERIES_PER_TURN = 8
 """Deliveries that one endpoint gets at the same time from one process; it has no other senders."""
@@ -18,6 +25,8 @@ RESPONSE_BYTES_MAX = 2_000
 """Bytes of an answer that are read."""
 
 REASON_LENGTH_MAX = 500
+"""Characters kept of why an attempt failed."""
+
 RETRY_AFTER_S_MAX = 3_600.0
 """Longest pause that a receiver may ask for by ``Retry-After``."""
 
@@ -28,5 +37,10 @@ INSERT_SLICE = 1_000
 """Deliveries written by one statement."""
 
 CLEANING_S = 300.0
+"""Pause between two cleanings of old deliveries."""
+
 CLEANING_SLICE = 5_000
+"""Rows that one cleaning deletes at once."""
+
 AUDIT_FINDINGS_MAX = 1_000
+"""Findings that one audit names."""

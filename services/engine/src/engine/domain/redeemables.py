@@ -13,6 +13,8 @@ _credits = payload.whole_number(1, limits.AMOUNT_MAX)
 
 
 class DuplicatedRedeemables(DomainError):
+    """The same redeemable is named twice in one request."""
+
     key = "duplicated_redeemables"
     message = "Duplicated redeemables detected"
 

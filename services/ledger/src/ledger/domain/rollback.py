@@ -18,32 +18,44 @@ from ledger.limits import ROLLBACK_DAYS_MAX
 
 
 class RedemptionNotFound(DomainError):
+    """The redemption to roll back is not in this project, or failed."""
+
     status = 404
     key = "not_found"
     message = "Resource not found"
 
 
 class AlreadyRolledBack(DomainError):
+    """A redemption is given back once."""
+
     key = "already_rolled_back"
     message = "Already rolled back"
 
 
 class InvalidRedemption(DomainError):
+    """The redemption failed, is too old, or belongs to a stack and was named alone."""
+
     key = "invalid_redemption"
     message = "Invalid redemption"
 
 
 class InvalidRedemptionParent(DomainError):
+    """A redemption of a stack is rolled back with its stack."""
+
     key = "invalid_redemption_parent"
     message = "Invalid redemption parent"
 
 
 class InvalidCustomer(DomainError):
+    """The rollback names another customer than the redemption."""
+
     key = "invalid_customer"
     message = "Invalid customer"
 
 
 class InvalidOrder(DomainError):
+    """The rollback names another order than the redemption."""
+
     key = "invalid_order"
     message = "Invalid order"
 
