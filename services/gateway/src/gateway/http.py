@@ -42,6 +42,7 @@ from gateway import limits
 from gateway.auth import ApiKey, Credentials
 from gateway.body import NO_FIELDS, Fields, parse_json
 from gateway.body import read as read_fields
+from gateway.query import NO_QUERY, Listing, Query
 from runtime import ids
 from runtime.database import INFRASTRUCTURE_ERRORS
 
@@ -115,6 +116,11 @@ class Operation:
     summary: str
     is_answer_kept: bool
     """Whether the gateway itself keeps the answer for requests that are repeated with their key."""
+    query: Query | Listing = NO_QUERY
+    statuses: tuple[int, ...] = (200,)
+    """What it answers when all is well."""
+    shown: JsonObject | None = None
+    """Schema of the body of an operation of our own; those of the public API have theirs published."""
 
     @property
     def name(self) -> str:
@@ -131,17 +137,23 @@ def operation(
     *,
     auth: str = SERVER,
     fields: Fields = NO_FIELDS,
+    query: Query | Listing = NO_QUERY,
+    statuses: tuple[int, ...] = (200,),
+    shown: JsonObject | None = None,
     is_answer_kept: bool = True,
 ) -> Callable[[Handler], Handler]:
     """Register an operation; ``fields`` are the properties of its body, others are ignored.
 
+    ``query`` is the table of its parameters: a ``Listing`` for a list, which ``paging.read_page`` reads.
     ``is_answer_kept`` False: the answer follows from one stored reply, or has a secret in it.
     """
 
     def register(handler: Handler) -> Handler:
         summary = (handler.__doc__ or "").strip().splitlines()[0]
         is_kept = is_answer_kept and method != "GET"
-        OPERATIONS.append(Operation(method, path, handler, auth, fields, summary, is_kept))
+        OPERATIONS.append(
+            Operation(method, path, handler, auth, fields, summary, is_kept, query, statuses, shown)
+        )
         return handler
 
     return register

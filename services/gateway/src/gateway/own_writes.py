@@ -11,6 +11,7 @@ from gateway import limits
 DEFINITIONS = {"campaigns", "catalog", "gateway", "webhooks", "distribution"}
 """Services whose writes are rare, and concern everybody in the project."""
 EVERYTHING = "*"
+NO_PROJECT = ""
 
 
 class _Newest(NamedTuple):
@@ -36,12 +37,15 @@ class OwnWrites:
             return
         common = ["definitions"] if service in DEFINITIONS else []
         forget_at = self._now() + limits.REMEMBERED_WRITES_S
-        for scope in (EVERYTHING, *common, *scopes):
-            known = self._newest.pop((project_id, scope), None)
+        places = [(project_id, scope) for scope in (EVERYTHING, *common, *scopes)]
+        if service == "gateway":  # the list of projects belongs to none of them
+            places.append((NO_PROJECT, "definitions"))
+        for place in places:
+            known = self._newest.pop(place, None)
             newest = known.positions if known is not None else {}
             for owner, partition, position in positions:
                 newest[owner, partition] = max(position, newest.get((owner, partition), 0))
-            self._newest[project_id, scope] = _Newest(newest, forget_at)
+            self._newest[place] = _Newest(newest, forget_at)
         self._forget()
 
     def _forget(self) -> None:

@@ -98,10 +98,15 @@ async def project(connection: Connection, project_id: str) -> dict[str, Any] | N
     return found
 
 
-async def projects(connection: Connection) -> list[dict[str, Any]]:
-    """Return all projects."""
-    rows = await connection.fetch("SELECT doc FROM projects ORDER BY created_at, project_id")
-    return [row["doc"] for row in rows]
+async def projects(
+    connection: Connection, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a page of all projects, the oldest first, and how many there are."""
+    rows = await connection.fetch(
+        "SELECT doc FROM projects ORDER BY created_at, project_id LIMIT $1 OFFSET $2", limit, offset
+    )
+    total: int = await connection.fetchval("SELECT count(*) FROM projects")
+    return [row["doc"] for row in rows], total
 
 
 async def campaign(connection: Connection, project_id: str, name: str) -> Record | None:
@@ -336,6 +341,9 @@ class Conditions:
     values: list[Any] = field(default_factory=list)
     junction: str = "AND"
     filters: list[str] = field(default_factory=list)
+    """Conditions of the client's filters, one a field, which the junction ties together."""
+    behind: tuple[str, tuple[Any, ...]] = ("", ())
+    """Where the page starts: a condition with its values, which the count leaves out."""
 
     def __post_init__(self) -> None:
         self.values = [self.project_id, *self.values]
@@ -349,9 +357,16 @@ class Conditions:
         """Add a condition that always holds; ``{}`` in it stands for each value."""
         self.pieces.append(piece.format(*(self.bind(value) for value in values)))
 
-    def add_filter(self, piece: str, *values: Any) -> None:
-        """Add a condition of the client's filters, which the junction ties together."""
-        self.filters.append(piece.format(*(self.bind(value) for value in values)))
+    def start_behind(self, table: str, column: str, sign: str, row_id: str) -> None:
+        """Start the page behind another row of the same list."""
+        parts = (
+            "(SELECT",
+            column,
+            ", t.id FROM",
+            TABLES[table],
+            "WHERE t.project_id = $1 AND t.id",
+        )
+        self.behind = f"({column}, t.id) {sign} {' '.join(parts)} = {{}})", (row_id,)
 
     @property
     def sql(self) -> str:
@@ -367,28 +382,20 @@ async def page(
 
     The count is exact: it reads the index of the project's rows, about 0.1 ms per thousand.
     """
-    where = conditions.sql
+    where, values = conditions.sql, list(conditions.values)
     source = TABLES[table]
     count = " ".join(["SELECT count(*) FROM", source, "WHERE", where])  # noqa: FLY002
-    total: int = await connection.fetchval(count, *conditions.values)
-    bounds = (conditions.bind(limit), conditions.bind(offset))
-    rows = await connection.fetch(
-        " ".join(
-            [
-                "SELECT t.* FROM",
-                source,
-                "WHERE",
-                where,
-                "ORDER BY",
-                order,
-                "LIMIT",
-                bounds[0],
-                "OFFSET",
-                bounds[1],
-            ]
-        ),
-        *conditions.values,
-    )
+    total: int = await connection.fetchval(count, *values)
+    piece, behind = conditions.behind
+    values += [*behind, limit, offset]
+    *placed, last, skipped = [
+        f"${number + 1}" for number in range(len(conditions.values), len(values))
+    ]
+    if piece:
+        where = f"{where} AND {piece.format(*placed)}"
+    bounds = f"LIMIT {last} OFFSET {skipped}"
+    select = " ".join(["SELECT t.* FROM", source, "WHERE", where, "ORDER BY", order, bounds])  # noqa: FLY002
+    rows = await connection.fetch(select, *values)
     return rows, total
 
 

@@ -3,15 +3,16 @@
 from contracts.errors import JsonObject
 from gateway import queries, views
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_instant, read_page
+from gateway.paging import read_page
+from gateway.query import Column, Listing, since
+
+ACTIONS = Listing(filters={"status": Column("t.status")}, parameters=since("t.created_at"))
 
 
-@operation("GET", "/v1/async-actions")
+@operation("GET", "/v1/async-actions", query=ACTIONS)
 async def list_async_actions(call: Call) -> JsonObject:
     """List asynchronous actions, the newest first."""
-    page = read_page(call, columns={"status": Column("t.status")}, parameters=("end_date",))
-    if "end_date" in page.given:
-        page.conditions.add("t.created_at < {}", read_instant("end_date", page.given["end_date"]))
+    page = await read_page(call)
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "async_actions", *page.arguments)

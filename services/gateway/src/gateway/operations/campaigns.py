@@ -9,7 +9,11 @@ from gateway import queries, views
 from gateway.body import BOOLEAN, LIST, NAME, OBJECT, TEXT, TEXTS, integer, one_of, required
 from gateway.http import Answer, Call, not_found, operation
 from gateway.operations.vouchers import one_voucher
-from gateway.paging import Column, read_page, whole
+from gateway.paging import read_page, read_parameters
+from gateway.query import FLAG, Column, Listing, Parameter, Query, columns
+from gateway.query import TEXT as WORD
+from gateway.query import integer as number
+from gateway.query import one_of as word_of
 from runtime.database import Connection
 
 VOUCHERS_COUNT_MAX = 100_000_000
@@ -69,24 +73,97 @@ async def create_campaign(call: Call) -> JsonObject:
     return await _shown(call, reply["campaign"]["id"])
 
 
-@operation("GET", "/v1/campaigns")
+STATUSES = ("DONE", "IN_PROGRESS", "FAILED", "DRAFT", "MODIFYING")
+STATUS = (
+    "CASE WHEN COALESCE(t.doc ->> 'creation_status', 'DONE') <> 'DONE' THEN t.doc ->> 'creation_status'"
+    " ELSE COALESCE(t.generation_status, 'DONE') END"
+)
+IS_REFERRAL = (
+    "COALESCE(t.campaign_type = 'REFERRAL_PROGRAM'"
+    " OR (t.doc -> 'voucher' ->> 'is_referral_code')::boolean, false)"
+)
+STARTS = "(t.doc ->> 'start_date')::timestamptz"
+EXPIRES = "(t.doc ->> 'expiration_date')::timestamptz"
+IS_EXPIRED = f"COALESCE({EXPIRES} <= {{}}, false)"
+IS_EARLY = f"COALESCE({STARTS} > {{}}, false)"
+IS_ON = f"(t.active AND NOT {IS_EXPIRED} AND NOT {IS_EARLY})"
+NO_AREAS = Parameter(WORD, "{}::text IS NULL", about="Tessera has no areas: no campaign is in one")
+CAMPAIGNS = Listing(
+    orders=columns("created_at", "updated_at", "name"),
+    dates=columns("created_at", "updated_at"),
+    filters={
+        "name": Column("t.name"),
+        "campaigns": Column("t.name"),
+        "campaigns_id": Column("t.id"),
+        "campaign_type": Column("t.campaign_type"),
+        "campaign_status": Column(STATUS),
+        "status": Column(
+            "",
+            "state",
+            states={
+                "$active": IS_ON,
+                "$failed": f"({STATUS}) = 'FAILED'",
+                "$in_progress": f"({STATUS}) = 'IN_PROGRESS'",
+                "$expired": IS_EXPIRED,
+                "$before_start": IS_EARLY,
+            },
+        ),
+        "active": Column(
+            "t.active",
+            "boolean",
+            states={
+                "$enabled": "t.active",
+                "$disabled": "NOT t.active",
+                "$expired": IS_EXPIRED,
+                "$active": IS_ON,
+            },
+        ),
+        "is_referral_code": Column(IS_REFERRAL, "flag"),
+        "validity_timeframe": Column(
+            "(t.doc -> 'validity_timeframe')", "json", "(t.doc ->> 'validity_timeframe')"
+        ),
+        "validity_day_of_week": Column(
+            "(t.doc -> 'validity_day_of_week')", "json", "(t.doc ->> 'validity_day_of_week')"
+        ),
+        "voucher_type": Column("t.doc -> 'voucher' ->> 'type'"),
+        "categories": Column("t.doc ->> 'category_id'"),
+        "category_ids": Column("t.doc ->> 'category_id'"),
+        "type": Column("t.doc ->> 'type'"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "created_date": Column("t.created_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "start_date": Column(STARTS, "timestamptz"),
+        "expiration_date": Column(EXPIRES, "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters={
+        "campaign_type": Parameter(
+            word_of(
+                "PROMOTION",
+                "GIFT_VOUCHERS",
+                "REFERRAL_PROGRAM",
+                "DISCOUNT_COUPONS",
+                "LOYALTY_PROGRAM",
+            ),
+            "t.campaign_type = {}",
+        ),
+        "campaign_status": Parameter(word_of(*STATUSES), f"{STATUS} = {{}}"),
+        "is_referral_code": Parameter(FLAG, f"{IS_REFERRAL} = {{}}"),
+        "expand": Parameter(
+            word_of("category", "access_settings_assignments"), about="Everything is shown always"
+        ),
+        "access_settings[filter][areas_ids]": NO_AREAS,
+        "access_settings[filter][area_all_stores_ids]": NO_AREAS,
+        "access_settings[filter][area_stores_ids]": NO_AREAS,
+    },
+)
+
+
+@operation("GET", "/v1/campaigns", query=CAMPAIGNS)
 async def list_campaigns(call: Call) -> JsonObject:
     """List campaigns."""
-    page = read_page(
-        call,
-        orders=("created_at", "updated_at", "name"),
-        columns={
-            "name": Column("t.name"),
-            "campaign_type": Column("t.campaign_type"),
-            "active": Column("t.active", "boolean"),
-            "created_at": Column("t.created_at", "timestamptz"),
-            "metadata": Column("t.doc -> 'metadata'"),
-        },
-        parameters=("campaign_type",),
-    )
+    page = await read_page(call)
     page.conditions.add("t.doc IS NOT NULL")
-    if "campaign_type" in page.given:
-        page.conditions.add("t.campaign_type = {}", page.given["campaign_type"])
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "campaigns", *page.arguments)
@@ -127,11 +204,19 @@ async def disable_campaign(call: Call) -> JsonObject:
     return await _set_active(call, active=False)
 
 
-@operation("POST", "/v1/campaigns/{campaignId}/vouchers", fields=OVERRIDES)
+HOW_MANY = Query(vouchers_count=Parameter(number(1, VOUCHERS_COUNT_MAX)))
+
+
+@operation(
+    "POST",
+    "/v1/campaigns/{campaignId}/vouchers",
+    fields=OVERRIDES,
+    query=HOW_MANY,
+    statuses=(200, 202),
+)
 async def add_vouchers(call: Call) -> Any:
     """Add codes to a campaign: one at once, more asynchronously."""
-    query = dict(call.query)
-    count = whole("vouchers_count", query.get("vouchers_count", "1"), 1, VOUCHERS_COUNT_MAX)
+    count = read_parameters(call).get("vouchers_count", 1)
     campaign_id = await _id_of(call)
     reply = await _add(call, campaign_id, count, None)
     if "async_action_id" in reply:

@@ -1,12 +1,17 @@
 """``/v1/customers``."""
 
+from datetime import datetime, timedelta
+
 from contracts import ids, public
 from contracts.customers import UpsertCustomer
-from contracts.errors import JsonObject
-from gateway import queries, views
+from contracts.errors import InvalidQueryParams, JsonObject
+from gateway import limits, queries, views
 from gateway.body import NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import Page, read_page
+from gateway.query import INSTANT, Column, Listing, Parameter, columns
+from gateway.query import TEXT as WORD
+from runtime.database import Connection
 
 FIELDS = {
     "source_id": NAME,
@@ -49,38 +54,87 @@ async def _upsert(call: Call, command: UpsertCustomer) -> JsonObject:
     return await one_customer(call, reply["customer"]["id"])
 
 
-@operation("GET", "/v1/customers")
-async def list_customers(call: Call) -> JsonObject:
-    """List customers."""
-    page = read_page(
-        call,
-        orders=("created_at", "updated_at", "source_id"),
-        columns={
-            "source_id": Column("t.source_id"),
-            "name": Column("t.name"),
-            "email": Column("t.email"),
-            "city": Column("t.city"),
-            "address.city": Column("t.city"),
-            "created_at": Column("t.created_at", "timestamptz"),
-            "updated_at": Column("t.updated_at", "timestamptz"),
-            "metadata": Column("t.doc -> 'metadata'"),
-        },
-        parameters=("email", "city", "name", "segment_id", "starting_after"),
-    )
-    for name in ("email", "city", "name"):
-        if name in page.given:
-            page.conditions.add(f"t.{name} = {{}}", page.given[name])
-    if "segment_id" in page.given:
-        page.conditions.add(
+CUSTOMERS = Listing(
+    orders=columns("created_at", "updated_at", "source_id"),
+    dates=columns("created_at", "updated_at"),
+    filters={
+        "id": Column("t.id"),
+        "source_id": Column("t.source_id"),
+        "name": Column("t.name"),
+        "email": Column("t.email"),
+        "phone": Column("t.doc ->> 'phone'"),
+        "city": Column("t.city"),
+        "address.city": Column("t.city"),
+        "birthday": Column("(t.doc -> 'birthday')", "json", "(t.doc ->> 'birthday')"),
+        "birthdate": Column("(t.doc -> 'birthdate')", "json", "(t.doc ->> 'birthdate')"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters={
+        "email": Parameter(WORD, "t.email = {}"),
+        "city": Parameter(WORD, "t.city = {}"),
+        "name": Parameter(WORD, "t.name = {}"),
+        "segment_id": Parameter(
+            WORD,
             "EXISTS (SELECT 1 FROM segment_members m WHERE m.project_id = t.project_id"
             " AND m.customer_id = t.id AND m.segment_id = {})",
-            page.given["segment_id"],
-        )
+        ),
+        "starting_after": Parameter(
+            INSTANT,
+            about="created_at of the last customer seen, or more_starting_after; with order=created_at or"
+            " -created_at. A page then holds all customers of its last instant, beyond its limit too",
+        ),
+    },
+)
+
+
+@operation("GET", "/v1/customers", query=CUSTOMERS)
+async def list_customers(call: Call) -> JsonObject:
+    """List customers."""
+    page = await read_page(call)
+    after: datetime | None = page.given.get("starting_after")
+    if after is not None and not page.order.startswith("t.created_at"):
+        raise InvalidQueryParams("starting_after: needs the order created_at or -created_at")
     await call.fresh("*")
     async with call.gateway.connection() as connection:
-        rows, total = await queries.page(connection, "customers", *page.arguments)
+        rows, total, cursor = await _customers(connection, page, after)
         shown = await views.customers(connection, call.project_id, rows)
-    return public.listing("customers", shown, total, has_more=page.offset + len(rows) < total)
+    more = {"more_starting_after": public.instant(cursor)} if cursor is not None else {}
+    return public.listing("customers", shown, total, has_more=cursor is not None, **more)
+
+
+async def _customers(
+    connection: Connection, page: Page, after: datetime | None
+) -> tuple[list[queries.Record], int, datetime | None]:
+    """Return a page, how many there are in all, and after which instant the next page starts.
+
+    A cursor is an instant, and several customers may have been made at the same one. A page that follows
+    a cursor is never cut between these; where an ordinary page is, its cursor lies before all of them.
+    """
+    conditions, limit = page.conditions, page.limit
+    later, earlier = ("<", ">") if " DESC" in page.order else (">", "<")
+    if after is not None:
+        conditions.behind = f"t.created_at {later} {{}}", (after,)
+    arguments = (conditions, page.order, limit + 1, page.offset)
+    rows, total = await queries.page(connection, "customers", *arguments)
+    if len(rows) <= limit:
+        return rows, total, None
+    last = rows[limit - 1]["created_at"]
+    if last != rows[limit]["created_at"]:
+        return rows[:limit], total, last
+    if after is None:
+        one = timedelta(milliseconds=1)
+        return rows[:limit], total, last + one if later == "<" else last - one
+    conditions.behind = (
+        f"t.created_at {later} {{}} AND t.created_at {earlier}= {{}}",
+        (after, last),
+    )
+    arguments = (conditions, page.order, limits.LIST_LENGTH_MAX, 0)
+    rows, _ = await queries.page(connection, "customers", *arguments)
+    conditions.behind = f"t.created_at {later} {{}}", (last,)
+    beyond, _ = await queries.page(connection, "customers", conditions, page.order, 1, 0)
+    return rows, total, last if beyond else None
 
 
 @operation("GET", "/v1/customers/{customerId}")

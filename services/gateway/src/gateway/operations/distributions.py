@@ -6,7 +6,8 @@ from contracts.errors import JsonObject
 from gateway import queries
 from gateway.body import BOOLEAN, NAME, OBJECT
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import Column, Listing, columns
 
 FIELDS = {
     "name": NAME,
@@ -36,10 +37,16 @@ async def update_distribution(call: Call) -> JsonObject:
     return public.distribution(reply["distribution"])
 
 
-@operation("GET", "/v1/distributions")
+DISTRIBUTIONS = Listing(
+    orders=columns("created_at", "name"),
+    filters={"name": Column("t.name"), "created_at": Column("t.created_at", "timestamptz")},
+)
+
+
+@operation("GET", "/v1/distributions", query=DISTRIBUTIONS)
 async def list_distributions(call: Call) -> JsonObject:
     """List distributions."""
-    page = read_page(call, orders=("created_at", "name"), columns={"name": Column("t.name")})
+    page = await read_page(call)
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "distributions", *page.arguments)

@@ -3,11 +3,12 @@
 from contracts import public
 from contracts.errors import JsonObject
 from contracts.webhooks import CreateEndpoint, DeleteEndpoint, UpdateEndpoint
-from gateway import projects, queries
+from gateway import limits, projects, queries
 from gateway.body import BOOLEAN, NAME, TEXT, TEXTS, integer, list_of, required
 from gateway.domain.project import ORIGINS_MAX, RATE_PER_MINUTE_MAX
 from gateway.http import MANAGEMENT, Answer, Call, not_found, operation
 from gateway.paging import read_page
+from gateway.query import Listing
 
 PROJECT_FIELDS = {
     "name": required(NAME),
@@ -48,12 +49,18 @@ async def create_project(call: Call) -> JsonObject:
     }
 
 
-@operation("GET", "/management/v1/projects", auth=MANAGEMENT)
+# The public API documents no paging here, so a page is as long as one may be.
+PROJECTS = Listing(orders={}, dates={}, size=limits.PAGE_SIZE_MAX)
+
+
+@operation("GET", "/management/v1/projects", auth=MANAGEMENT, query=PROJECTS)
 async def list_projects(call: Call) -> JsonObject:
-    """List projects."""
+    """List projects, the oldest first."""
+    page = await read_page(call)
+    await call.fresh()
     async with call.gateway.connection() as connection:
-        found = await queries.projects(connection)
-    return public.listing("data", [_shown(call, one) for one in found], len(found))
+        found, total = await queries.projects(connection, page.limit, page.offset)
+    return public.listing("data", [_shown(call, one) for one in found], total)
 
 
 @operation("GET", "/management/v1/projects/{projectId}", auth=MANAGEMENT)
@@ -105,11 +112,11 @@ async def create_webhook(call: Call) -> JsonObject:
     return {**public.webhook(reply["endpoint"]), "secret": secret}
 
 
-@operation("GET", WEBHOOKS, auth=MANAGEMENT)
+@operation("GET", WEBHOOKS, auth=MANAGEMENT, query=Listing())
 async def list_webhooks(call: Call) -> JsonObject:
     """List a project's webhooks."""
     await _project(call)
-    page = read_page(call)
+    page = await read_page(call)
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "endpoints", *page.arguments)
     return public.listing("data", [public.webhook(row["doc"]) for row in rows], total)
@@ -130,7 +137,7 @@ async def update_webhook(call: Call) -> JsonObject:
     return public.webhook(reply["endpoint"])
 
 
-@operation("DELETE", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT)
+@operation("DELETE", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, statuses=(204,))
 async def delete_webhook(call: Call) -> Answer:
     """Delete a webhook."""
     found = await _webhook(call)

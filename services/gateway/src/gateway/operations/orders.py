@@ -2,11 +2,13 @@
 
 from contracts import ids, public
 from contracts.customers import UpsertOrder
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import JsonObject
 from gateway import queries, views
 from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import TEXT as WORD
+from gateway.query import Column, Listing, Parameter, columns, names_of_customer
 
 FIELDS = {
     "source_id": NAME,
@@ -51,38 +53,33 @@ async def _upsert(call: Call, order_id: str, body: JsonObject, *, must_exist: bo
     return await one_order(call, reply["order"]["id"])
 
 
-@operation("GET", "/v1/orders")
+ORDERS = Listing(
+    orders=columns("created_at", "updated_at", "status"),
+    dates=columns("created_at", "updated_at"),
+    filters={
+        "source_id": Column("t.source_id"),
+        "status": Column("t.status"),
+        "customer_id": Column("t.customer_id"),
+        "amount": Column("t.amount", "bigint"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "metadata": Column("COALESCE(t.doc, t.ledger_doc) -> 'metadata'"),
+    },
+    parameters={
+        "customer": Parameter(
+            WORD, "t.customer_id = ANY({})", names_of_customer, "Id or source_id of the customer"
+        )
+    },
+)
+
+
+@operation("GET", "/v1/orders", query=ORDERS)
 async def list_orders(call: Call) -> JsonObject:
     """List orders."""
-    created = "COALESCE((t.doc ->> 'created_at')::timestamptz, t.ledger_created_at)"
-    query = [(name, value) for name, value in call.query if name != "order"]
-    order = next((value for name, value in call.query if name == "order"), "-created_at")
-    if order.removeprefix("-") not in {"created_at", "updated_at", "code", "status"}:
-        raise InvalidPayload("order: must be created_at or updated_at", prop="order")
-    call.query = query
-    page = read_page(
-        call,
-        columns={
-            "source_id": Column("t.source_id"),
-            "status": Column("COALESCE(t.ledger_doc ->> 'status', t.doc ->> 'status')"),
-            "customer_id": Column("t.doc ->> 'customer_id'"),
-            "amount": Column("(t.doc ->> 'amount')::bigint", "bigint"),
-            "created_at": Column(created, "timestamptz"),
-            "metadata": Column("t.doc -> 'metadata'"),
-        },
-        parameters=("customer",),
-    )
-    if "customer" in page.given:
-        given = page.given["customer"]
-        page.conditions.add(
-            "t.doc ->> 'customer_id' = ANY({})", [given, ids.customer_id(call.project_id, given)]
-        )
-    direction = "DESC" if order.startswith("-") else "ASC"
-    sorting = f"{created} {direction}, t.id {direction}"
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
-        arguments = (page.conditions, sorting, page.limit, page.offset)
-        rows, total = await queries.page(connection, "orders", *arguments)
+        rows, total = await queries.page(connection, "orders", *page.arguments)
     return public.listing("orders", [views.order(row) for row in rows], total)
 
 

@@ -6,7 +6,8 @@ from contracts.errors import JsonObject
 from gateway import limits, queries
 from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import Column, Listing, columns, since
 
 PRODUCT_FIELDS = {
     "source_id": NAME,
@@ -46,19 +47,26 @@ async def update_product(call: Call) -> JsonObject:
     return public.product(reply["product"])
 
 
-@operation("GET", "/v1/products")
+FOREIGN = dict.fromkeys(("type", "code", "campaign", "category"), "NULL::text")
+"""The public API names these orders here too, though no product has such a field: the id decides."""
+PRODUCTS = Listing(
+    orders={**columns("created_at", "updated_at", "name", "source_id"), **FOREIGN},
+    dates=columns("created_at", "updated_at"),
+    filters={
+        "name": Column("t.name"),
+        "source_id": Column("t.source_id"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters=since("t.created_at"),
+)
+
+
+@operation("GET", "/v1/products", query=PRODUCTS)
 async def list_products(call: Call) -> JsonObject:
     """List products."""
-    page = read_page(
-        call,
-        orders=("created_at", "updated_at", "name", "source_id"),
-        columns={
-            "name": Column("t.name"),
-            "source_id": Column("t.source_id"),
-            "created_at": Column("t.created_at", "timestamptz"),
-            "metadata": Column("t.doc -> 'metadata'"),
-        },
-    )
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "products", *page.arguments)
@@ -69,8 +77,13 @@ async def list_products(call: Call) -> JsonObject:
 async def get_product(call: Call) -> JsonObject:
     """Get a product with its SKUs."""
     doc = await _document(call, "products", "productId", "product")
-    skus, _ = await _skus(call, doc["id"], limits.PAGE_SIZE_MAX, 0)
-    return public.product(doc, skus)
+    conditions = queries.Conditions(call.project_id)
+    conditions.add("t.product_id = {}", doc["id"])
+    order = "t.created_at DESC, t.id DESC"
+    async with call.gateway.connection() as connection:
+        arguments = (conditions, order, limits.PAGE_SIZE_MAX, 0)
+        rows, _ = await queries.page(connection, "skus", *arguments)
+    return public.product(doc, [public.sku(row["doc"]) for row in rows])
 
 
 @operation("POST", "/v1/products/{productId}/skus", fields=SKU_FIELDS)
@@ -98,13 +111,29 @@ async def update_sku(call: Call) -> JsonObject:
     return public.sku(reply["sku"])
 
 
-@operation("GET", "/v1/products/{productId}/skus")
+SKU_CHANGED = "(t.doc ->> 'updated_at')::timestamptz"
+SKUS = Listing(
+    orders={**columns("created_at"), "updated_at": SKU_CHANGED, **FOREIGN},
+    dates={**columns("created_at"), "updated_at": SKU_CHANGED},
+    filters={
+        "source_id": Column("t.source_id"),
+        "sku": Column("t.doc ->> 'sku'"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters=since("t.created_at"),
+)
+
+
+@operation("GET", "/v1/products/{productId}/skus", query=SKUS)
 async def list_skus(call: Call) -> JsonObject:
     """List a product's SKUs."""
-    page = read_page(call, columns={})
+    page = await read_page(call)
     product = await _document(call, "products", "productId", "product")
-    skus, total = await _skus(call, product["id"], page.limit, page.offset)
-    return public.listing("skus", skus, total)
+    page.conditions.add("t.product_id = {}", product["id"])
+    async with call.gateway.connection() as connection:
+        rows, total = await queries.page(connection, "skus", *page.arguments)
+    return public.listing("skus", [public.sku(row["doc"]) for row in rows], total)
 
 
 @operation("GET", "/v1/products/{productId}/skus/{skuId}")
@@ -118,17 +147,6 @@ async def get_sku_of_product(call: Call) -> JsonObject:
 async def get_sku(call: Call) -> JsonObject:
     """Get a SKU."""
     return public.sku(await _document(call, "skus", "skuId", "sku"))
-
-
-async def _skus(
-    call: Call, product_id: str, limit: int, offset: int
-) -> tuple[list[JsonObject], int]:
-    conditions = queries.Conditions(call.project_id)
-    conditions.add("t.product_id = {}", product_id)
-    async with call.gateway.connection() as connection:
-        order = "t.created_at DESC, t.id"
-        rows, total = await queries.page(connection, "skus", conditions, order, limit, offset)
-    return [public.sku(row["doc"]) for row in rows], total
 
 
 async def _document(call: Call, table: str, param: str, kind: str) -> JsonObject:

@@ -9,7 +9,10 @@ from gateway import queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
 from gateway.http import Call, operation
 from gateway.operations.vouchers import one_voucher
-from gateway.paging import Column, read_page
+from gateway.paging import read_page, read_parameters
+from gateway.query import FLAG, Column, Listing, Parameter, Query, columns, names_of_customer
+from gateway.query import TEXT as WORD
+from gateway.query import one_of as word_of
 
 FIELDS = {
     "campaign": ANY,
@@ -21,7 +24,12 @@ FIELDS = {
 }
 
 
-@operation("POST", "/v1/publications", fields=FIELDS)
+JOIN_ONCE = Query(
+    join_once=Parameter(FLAG, about="Who has a code of the campaign gets that one again")
+)
+
+
+@operation("POST", "/v1/publications", fields=FIELDS, query=JOIN_ONCE)
 async def create_publication(call: Call) -> JsonObject:
     """Assign a code, or free codes of a campaign, to a customer."""
     customer = call.body.get("customer")
@@ -44,7 +52,7 @@ async def create_publication(call: Call) -> JsonObject:
         campaign=campaign,
         count=count,
         voucher=voucher,
-        join_once=_join_once(call),
+        join_once=read_parameters(call).get("join_once"),
         source_id=call.body.get("source_id"),
         metadata=call.body.get("metadata") or {},
     )
@@ -72,13 +80,6 @@ def _campaign(given: Any) -> tuple[str | None, int]:
 COUNT_MAX = 20
 
 
-def _join_once(call: Call) -> bool | None:
-    for name, value in call.query:
-        if name == "join_once":
-            return value.lower() == "true"
-    return None
-
-
 async def _shown(call: Call, state: JsonObject) -> JsonObject:
     shown = public.publication(call.project_id, state)
     if "voucher" in shown:
@@ -89,50 +90,64 @@ async def _shown(call: Call, state: JsonObject) -> JsonObject:
     return {**shown, "customer": customer}
 
 
-@operation("GET", "/v1/publications")
+CAMPAIGN_NAME = (
+    "(SELECT c.name FROM campaigns c WHERE c.project_id = t.project_id AND c.id = t.campaign_id)"
+)
+# A failed publication has no code: its campaign says what it would have been.
+VOUCHER_TYPE = (
+    "(SELECT COALESCE(v.type, c.doc -> 'voucher' ->> 'type') FROM (SELECT t.campaign_id AS id) AS own"
+    " LEFT JOIN vouchers v ON v.project_id = t.project_id AND v.id = t.doc -> 'vouchers' -> 0 ->> 'id'"
+    " LEFT JOIN campaigns c ON c.project_id = t.project_id AND c.id = COALESCE(own.id, v.campaign_id))"
+)
+IS_REFERRAL = (
+    "COALESCE((SELECT c.campaign_type = 'REFERRAL_PROGRAM' FROM campaigns c"
+    " WHERE c.project_id = t.project_id AND c.id = t.campaign_id), false)"
+)
+CODES = "jsonb_path_query_array(t.doc, '$.vouchers[*].code')"
+VOUCHER_IDS = "jsonb_path_query_array(t.doc, '$.vouchers[*].id')"
+FIRST_CODE = "t.doc -> 'vouchers' -> 0 ->> 'code'"
+TYPES = {"discount": "DISCOUNT_VOUCHER", "gift": "GIFT_VOUCHER", "loyalty": "LOYALTY_CARD"}
+PUBLICATIONS = Listing(
+    orders={
+        **columns("created_at", "id", "tracking_id", "customer_id"),
+        "voucher_code": FIRST_CODE,
+        "channel": "t.doc ->> 'channel'",
+    },
+    filters={
+        "customer_id": Column("t.customer_id"),
+        "campaign_id": Column("t.campaign_id"),
+        "campaign_name": Column(CAMPAIGN_NAME),
+        "source_id": Column("t.source_id"),
+        "result": Column("t.result"),
+        "failure_code": Column("t.error ->> 'key'"),
+        "voucher_code": Column(CODES, "json", f"({FIRST_CODE})"),
+        "voucher_type": Column(VOUCHER_TYPE),
+        "is_referral_code": Column(IS_REFERRAL, "flag"),
+        "parent_object_id": Column("t.campaign_id"),
+        "related_object_id": Column(VOUCHER_IDS, "json", "(t.doc -> 'vouchers' -> 0 ->> 'id')"),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters={
+        "campaign": Parameter(WORD, f"({CAMPAIGN_NAME} = {{}} OR t.campaign_id = {{}})"),
+        "customer": Parameter(
+            WORD, "t.customer_id = ANY({})", names_of_customer, "Id or source_id of the customer"
+        ),
+        "voucher": Parameter(WORD, f"{CODES} ? {{}}"),
+        "result": Parameter(word_of("SUCCESS", "FAILURE"), "t.result = {}"),
+        "voucher_type": Parameter(
+            word_of(*TYPES), f"{VOUCHER_TYPE} = {{}}", lambda _, kind: TYPES[kind]
+        ),
+        "is_referral_code": Parameter(FLAG, f"{IS_REFERRAL} = {{}}"),
+        "source_id": Parameter(WORD, "t.source_id = {}"),
+    },
+)
+
+
+@operation("GET", "/v1/publications", query=PUBLICATIONS)
 async def list_publications(call: Call) -> JsonObject:
     """List publications."""
-    page = read_page(
-        call,
-        orders=("created_at", "id"),
-        columns={
-            "customer_id": Column("t.customer_id"),
-            "campaign_id": Column("t.campaign_id"),
-            "campaign_name": Column(
-                "(SELECT c.name FROM campaigns c WHERE c.project_id = t.project_id AND c.id = t.campaign_id)"
-            ),
-            "source_id": Column("t.source_id"),
-            "result": Column("t.result"),
-            "voucher_code": Column("t.doc -> 'vouchers' -> 0 ->> 'code'"),
-            "created_at": Column("t.created_at", "timestamptz"),
-        },
-        parameters=(
-            "campaign",
-            "customer",
-            "voucher",
-            "result",
-            "voucher_type",
-            "is_referral_code",
-            "source_id",
-        ),
-    )
-    conditions, given = page.conditions, page.given
-    if "campaign" in given:
-        conditions.add(
-            "t.campaign_id IN (SELECT c.id FROM campaigns c WHERE c.project_id = $1 AND c.name = {})",
-            given["campaign"],
-        )
-    if "customer" in given:
-        named = [given["customer"], ids.customer_id(call.project_id, given["customer"])]
-        conditions.add("t.customer_id = ANY({})", named)
-    if "voucher" in given:
-        conditions.add(
-            "t.doc -> 'vouchers' @> jsonb_build_array(jsonb_build_object('code', {}::text))",
-            given["voucher"],
-        )
-    for name in ("result", "source_id"):
-        if name in given:
-            conditions.add(f"t.{name} = {{}}", given[name])
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "publications", *page.arguments)

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from contracts import public
 from contracts.engine import PlanRedemption
-from contracts.errors import InvalidPayload, JsonObject
+from contracts.errors import InvalidQueryParams, JsonObject
 from contracts.ledger import RollBack
 from gateway import limits, queries, views
-from gateway.body import OBJECT, TEXT
+from gateway.body import OBJECT, TEXT, Kind
 from gateway.http import CLIENT, ApiError, Call, not_found, operation
 from gateway.operations.validations import FIELDS, first_code, read_stack, scopes_of
 from gateway.operations.vouchers import one_voucher
-from gateway.paging import Column, read_page
+from gateway.paging import read_page, read_parameters
+from gateway.query import TEXT as WORD
+from gateway.query import Column, Listing, Parameter, Query, names_of_customer
 from runtime import clock
 
 
@@ -60,73 +61,77 @@ def _remember(call: Call, event: JsonObject) -> None:
     call.remember("ledger", sorted(named))
 
 
-@operation("GET", "/v1/redemptions")
+RESULTS = {
+    "success": "SUCCESS%",
+    "failure": "FAILURE%",
+    "failure-voucher_expired": "FAILURE-voucher\\_expired",
+}
+
+
+def _read_result(name: str, value: str) -> str:
+    if value.lower() not in RESULTS:
+        raise InvalidQueryParams(f"{name}: must be Success or Failure")
+    return value.lower()
+
+
+CAMPAIGN_NAME = (
+    "(SELECT c.name FROM campaigns c WHERE c.project_id = t.project_id AND c.id = t.campaign_id)"
+)
+CODE = "t.doc -> 'voucher' ->> 'code'"
+TRACKING_ID = "t.doc ->> 'tracking_id'"
+# The API calls created_at what is a redemption's date.
+DATES = {"created_at": "t.date", "date": "t.date"}
+REDEMPTIONS = Listing(
+    orders={
+        **DATES,
+        "id": "t.id",
+        "voucher_code": CODE,
+        "tracking_id": TRACKING_ID,
+        "customer_id": "t.customer_id",
+    },
+    dates=DATES,
+    filters={
+        "voucher_code": Column(CODE),
+        "campaign_name": Column(CAMPAIGN_NAME),
+        "related_object_id": Column("t.related_object_id"),
+        "related_object_type": Column("t.related_object_type"),
+        "related_object_parent_id": Column("t.campaign_id"),
+        "parent_redemption_id": Column("t.parent_id"),
+        "customer_id": Column("t.customer_id"),
+        "customer": Column("t.customer_id"),
+        "tracking_id": Column(TRACKING_ID),
+        "failure_code": Column("t.failure_code"),
+        "result": Column("t.result"),
+        "object": Column("t.kind"),
+        "user_login": Column("NULL::text"),
+        "created_at": Column("t.date", "timestamptz"),
+        "metadata": Column("t.doc -> 'metadata'"),
+    },
+    parameters={
+        "result": Parameter(
+            Kind({"type": "string"}, _read_result),
+            "concat_ws('-', t.result, t.failure_code) LIKE {}",
+            lambda _, result: RESULTS[result],
+            "Success, Failure or Failure-voucher_expired",
+        ),
+        "campaign": Parameter(WORD, f"({CAMPAIGN_NAME} = {{}} OR t.campaign_id = {{}})"),
+        "customer": Parameter(
+            WORD, "t.customer_id = ANY({})", names_of_customer, "Id or source_id of the customer"
+        ),
+    },
+)
+VOUCHER_REDEMPTIONS = Listing(orders=DATES, default="-date", dates=DATES, size=limits.PAGE_SIZE_MAX)
+
+
+@operation("GET", "/v1/redemptions", query=REDEMPTIONS)
 async def list_redemptions(call: Call) -> JsonObject:
     """List redemptions and rollbacks."""
-    page = _page(call, ("result", "campaign", "customer"))
-    conditions, given = page.conditions, page.given
-    if "result" in given:
-        _add_result(conditions, given["result"])
-    if "campaign" in given:
-        conditions.add(
-            "t.campaign_id IN (SELECT c.id FROM campaigns c WHERE c.project_id = $1"
-            " AND (c.name = {} OR c.id = {}))",
-            given["campaign"],
-            given["campaign"],
-        )
-    if "customer" in given:
-        conditions.add(
-            "t.customer_id IN (SELECT c.id FROM customers c WHERE c.project_id = $1"
-            " AND (c.source_id = {} OR c.id = {}))",
-            given["customer"],
-            given["customer"],
-        )
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "redemptions", *page.arguments)
         shown = await views.redemptions(connection, call.project_id, rows)
     return public.listing("redemptions", shown, total)
-
-
-def _page(call: Call, parameters: tuple[str, ...]) -> Any:
-    # The API orders redemptions by created_at; here that is their date.
-    query = []
-    for name, value in call.query:
-        renamed = name.replace("created_at", "date") if "filters" not in name else name
-        query.append((renamed, value.replace("created_at", "date") if name == "order" else value))
-    call.query = query
-    return read_page(
-        call,
-        orders=("date",),
-        default="-date",
-        columns={
-            "voucher_code": Column("t.doc -> 'voucher' ->> 'code'"),
-            "campaign_name": Column(
-                "(SELECT c.name FROM campaigns c WHERE c.project_id = t.project_id AND c.id = t.campaign_id)"
-            ),
-            "related_object_id": Column("t.related_object_id"),
-            "related_object_type": Column("t.related_object_type"),
-            "related_object_parent_id": Column("t.campaign_id"),
-            "parent_redemption_id": Column("t.parent_id"),
-            "customer_id": Column("t.customer_id"),
-            "customer": Column("t.customer_id"),
-            "failure_code": Column("t.failure_code"),
-            "result": Column("t.result"),
-            "object": Column("t.kind"),
-            "created_at": Column("t.date", "timestamptz"),
-        },
-        parameters=parameters,
-    )
-
-
-def _add_result(conditions: queries.Conditions, result: str) -> None:
-    names = {"success": "SUCCESS", "failure": "FAILURE"}
-    if result.lower() == "failure-voucher_expired":
-        conditions.add("t.failure_code = {}", "voucher_expired")
-        return
-    if result.lower() not in names:
-        raise InvalidPayload("result: must be Success or Failure", prop="result")
-    conditions.add("t.result = {}", names[result.lower()])
 
 
 @operation("GET", "/v1/redemptions/{redemptionId}")
@@ -141,16 +146,14 @@ async def get_redemption(call: Call) -> JsonObject:
         return (await views.redemptions(connection, call.project_id, [row]))[0]
 
 
-@operation("GET", "/v1/vouchers/{code}/redemption")
+@operation("GET", "/v1/vouchers/{code}/redemption", query=VOUCHER_REDEMPTIONS)
 async def get_voucher_redemptions(call: Call) -> JsonObject:
-    """Get a voucher's redemptions."""
+    """Get a voucher's redemptions, a page of them."""
+    page = await read_page(call)
     voucher = await one_voucher(call, call.params["code"])
+    page.conditions.add("t.voucher_id = {}", voucher["id"])
     async with call.gateway.connection() as connection:
-        conditions = queries.Conditions(call.project_id)
-        conditions.add("t.voucher_id = {}", voucher["id"])
-        rows, total = await queries.page(
-            connection, "redemptions", conditions, "t.date DESC", limits.PAGE_SIZE_MAX, 0
-        )
+        rows, total = await queries.page(connection, "redemptions", *page.arguments)
         shown = await views.redemptions(connection, call.project_id, rows)
     redemption = voucher["redemption"]
     told = {
@@ -167,6 +170,7 @@ async def get_voucher_redemptions(call: Call) -> JsonObject:
     return told
 
 
+ROLLBACK_QUERY = Query(reason=Parameter(TEXT), tracking_id=Parameter(TEXT))
 ROLLBACK_FIELDS = {"reason": TEXT, "order": OBJECT, "customer": OBJECT, "metadata": OBJECT}
 
 
@@ -174,6 +178,7 @@ ROLLBACK_FIELDS = {"reason": TEXT, "order": OBJECT, "customer": OBJECT, "metadat
     "POST",
     "/v1/redemptions/{redemptionId}/rollback",
     fields=ROLLBACK_FIELDS,
+    query=ROLLBACK_QUERY,
     is_answer_kept=False,
 )
 async def roll_back_redemption(call: Call) -> JsonObject:
@@ -185,6 +190,7 @@ async def roll_back_redemption(call: Call) -> JsonObject:
     "POST",
     "/v1/redemptions/{redemptionId}/rollbacks",
     fields=ROLLBACK_FIELDS,
+    query=ROLLBACK_QUERY,
     is_answer_kept=False,
 )
 async def roll_back_stack(call: Call) -> JsonObject:
@@ -194,11 +200,8 @@ async def roll_back_stack(call: Call) -> JsonObject:
 
 async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
     redemption_id = call.params["redemptionId"]
-    query = dict(call.query)
+    query = read_parameters(call)
     reason = call.body.get("reason", query.get("reason"))
-    for name in ("reason", "tracking_id"):
-        if name in query:
-            TEXT.read(name, query[name])
     command = RollBack(
         redemption_id=redemption_id,
         is_single=is_single,

@@ -6,7 +6,8 @@ from contracts.errors import JsonObject
 from gateway import queries
 from gateway.body import NAME, OBJECT, TEXTS, one_of, required
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import Column, Listing
 
 FIELDS = {
     "name": required(NAME),
@@ -33,10 +34,21 @@ async def create_segment(call: Call) -> JsonObject:
     return public.segment(reply["segment"])
 
 
-@operation("GET", "/v1/segments")
+SEGMENTS = Listing(
+    filters={
+        "id": Column("t.id"),
+        "name": Column("t.name"),
+        "type": Column("t.doc ->> 'type'"),
+        "created_at": Column("t.created_at", "timestamptz"),
+    },
+    ids="t.id",
+)
+
+
+@operation("GET", "/v1/segments", query=SEGMENTS)
 async def list_segments(call: Call) -> JsonObject:
     """List segments."""
-    page = read_page(call, columns={"name": Column("t.name")})
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "segments", *page.arguments)

@@ -6,7 +6,9 @@ from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
 from gateway.body import NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import TEXT as WORD
+from gateway.query import Column, Listing, Parameter, columns, since
 
 FIELDS = {
     "name": NAME,
@@ -36,15 +38,35 @@ async def create_validation_rule(call: Call) -> JsonObject:
     return public.validation_rule(reply["rule"])
 
 
-@operation("GET", "/v1/validation-rules")
+CHANGED = "(t.doc ->> 'updated_at')::timestamptz"
+RULES = Listing(
+    orders={**columns("created_at", "name"), "updated_at": CHANGED},
+    dates={**columns("created_at"), "updated_at": CHANGED},
+    filters={
+        "id": Column("t.id"),
+        "name": Column("t.name"),
+        "context_type": Column("t.doc ->> 'context_type'"),
+        "created_at": Column("t.created_at", "timestamptz"),
+    },
+    parameters=since("t.created_at"),
+)
+ASSIGNMENTS = Listing(
+    filters={
+        "rule": Column("t.rule_id"),
+        "related_object_id": Column("t.related_object_id"),
+        "related_object_type": Column("t.doc ->> 'related_object_type'"),
+    },
+    parameters={
+        "rule": Parameter(WORD, "t.rule_id = {}"),
+        "related_object_id": Parameter(WORD, "t.related_object_id = {}"),
+    },
+)
+
+
+@operation("GET", "/v1/validation-rules", query=RULES)
 async def list_validation_rules(call: Call) -> JsonObject:
     """List validation rules."""
-    page = read_page(
-        call,
-        orders=("created_at", "name"),
-        columns={"name": Column("t.name"), "created_at": Column("t.created_at", "timestamptz")},
-        parameters=("start_date", "end_date"),
-    )
+    page = await read_page(call)
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "validation_rules", *page.arguments)
@@ -87,30 +109,23 @@ async def create_assignment(call: Call) -> JsonObject:
     return public.assignment(reply["assignment"])
 
 
-@operation("GET", "/v1/validation-rules/{validationRuleId}/assignments")
+@operation("GET", "/v1/validation-rules/{validationRuleId}/assignments", query=ASSIGNMENTS)
 async def list_rule_assignments(call: Call) -> JsonObject:
     """List the assignments of one validation rule."""
     await get_validation_rule(call)
     return await _assignments(call, call.params["validationRuleId"])
 
 
-@operation("GET", "/v1/validation-rules-assignments")
+@operation("GET", "/v1/validation-rules-assignments", query=ASSIGNMENTS)
 async def list_assignments(call: Call) -> JsonObject:
     """List the assignments of all validation rules."""
     return await _assignments(call, None)
 
 
 async def _assignments(call: Call, rule_id: str | None) -> JsonObject:
-    page = read_page(
-        call,
-        columns={"rule": Column("t.rule_id"), "related_object_id": Column("t.related_object_id")},
-        parameters=("rule", "related_object_id"),
-    )
-    wanted = rule_id or page.given.get("rule")
-    if wanted is not None:
-        page.conditions.add("t.rule_id = {}", wanted)
-    if "related_object_id" in page.given:
-        page.conditions.add("t.related_object_id = {}", page.given["related_object_id"])
+    page = await read_page(call)
+    if rule_id is not None:
+        page.conditions.add("t.rule_id = {}", rule_id)
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "assignments", *page.arguments)

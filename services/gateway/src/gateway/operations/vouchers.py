@@ -9,7 +9,9 @@ from contracts.ledger import AdjustBalance
 from gateway import queries, views
 from gateway.body import BOOLEAN, INTEGER, LIST, NAME, OBJECT, TEXT, TEXTS, one_of, required
 from gateway.http import Call, not_found, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import TEXT as WORD
+from gateway.query import Column, Listing, Parameter, columns, names_of_customer
 
 FIELDS = {
     "code": NAME,
@@ -55,41 +57,89 @@ async def _create(call: Call, code: str | None) -> JsonObject:
     return await one_voucher(call, reply["voucher"]["id"])
 
 
-@operation("GET", "/v1/vouchers")
+KIND = "COALESCE(t.type, c.doc -> 'voucher' ->> 'type')"
+DEFINITION = "COALESCE(t.definition, c.doc -> 'voucher')"
+CATEGORY = "COALESCE(t.definition ->> 'category_id', c.doc ->> 'category_id')"
+STARTS = f"({DEFINITION} ->> 'start_date')::timestamptz"
+EXPIRES = f"({DEFINITION} ->> 'expiration_date')::timestamptz"
+IS_EXPIRED = f"COALESCE({EXPIRES} <= {{}}, false)"
+IS_ON = f"(t.active AND NOT {IS_EXPIRED} AND NOT COALESCE({STARTS} > {{}}, false))"
+HOLDER = (
+    "(SELECT h.holder_id FROM voucher_holders h"
+    " WHERE h.project_id = t.project_id AND h.voucher_id = t.id)"
+)
+USED = (
+    "COALESCE((SELECT a.used FROM accounts a"
+    " WHERE a.project_id = t.project_id AND a.account = 'uses/' || t.id), 0)"
+)
+QUANTITY = f"({DEFINITION} -> 'redemption' ->> 'quantity')::bigint"
+IS_USED_UP = f"COALESCE({USED} >= {QUANTITY}, false)"
+IS_REFERRAL = (
+    f"COALESCE(c.campaign_type = 'REFERRAL_PROGRAM'"
+    f" OR ({DEFINITION} ->> 'is_referral_code')::boolean, false)"
+)
+VOUCHERS = Listing(
+    orders={**columns("created_at", "updated_at", "code"), "type": KIND},
+    dates=columns("created_at", "updated_at"),
+    filters={
+        "code": Column("t.code"),
+        "vouchers": Column("t.code"),
+        "type": Column(KIND),
+        "campaign_id": Column("t.campaign_id"),
+        "campaign": Column("c.name"),
+        "active": Column(
+            "t.active",
+            "boolean",
+            states={
+                "$enabled": "t.active",
+                "$disabled": "NOT t.active",
+                "$expired": IS_EXPIRED,
+                "$active": IS_ON,
+            },
+        ),
+        "redemption_status": Column(
+            "", "state", states={"$redeemed": IS_USED_UP, "$redeemable": f"NOT {IS_USED_UP}"}
+        ),
+        "holder_id": Column(HOLDER),
+        "published_for_customer_id": Column(HOLDER),
+        "is_referral_code": Column(IS_REFERRAL, "flag"),
+        "categories": Column(CATEGORY),
+        "category_ids": Column(CATEGORY),
+        "created_at": Column("t.created_at", "timestamptz"),
+        "created_date": Column("t.created_at", "timestamptz"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+        "start_date": Column(STARTS, "timestamptz"),
+        "expiration_date": Column(EXPIRES, "timestamptz"),
+        "validity_timeframe": Column(
+            f"({DEFINITION} -> 'validity_timeframe')",
+            "json",
+            f"({DEFINITION} ->> 'validity_timeframe')",
+        ),
+        "validity_day_of_week": Column(
+            f"({DEFINITION} -> 'validity_day_of_week')",
+            "json",
+            f"({DEFINITION} ->> 'validity_day_of_week')",
+        ),
+        "metadata": Column(f"{DEFINITION} -> 'metadata'"),
+    },
+    parameters={
+        "code": Parameter(WORD, "t.code = {}"),
+        "campaign": Parameter(WORD, "c.name = {}"),
+        "campaign_id": Parameter(WORD, "t.campaign_id = {}"),
+        "category": Parameter(WORD, f"{CATEGORY} = {{}}"),
+        "category_id": Parameter(WORD, f"{CATEGORY} = {{}}"),
+        "customer": Parameter(
+            WORD, f"{HOLDER} = ANY({{}})", names_of_customer, "Id or source_id of the holder"
+        ),
+    },
+    ids="t.id",
+)
+
+
+@operation("GET", "/v1/vouchers", query=VOUCHERS)
 async def list_vouchers(call: Call) -> JsonObject:
     """List vouchers."""
-    kind = "COALESCE(t.type, c.doc -> 'voucher' ->> 'type')"
-    page = read_page(
-        call,
-        orders=("created_at", "updated_at", "type", "code"),
-        columns={
-            "code": Column("t.code"),
-            "type": Column(kind),
-            "campaign_id": Column("t.campaign_id"),
-            "campaign": Column("c.name"),
-            "active": Column("t.active", "boolean"),
-            "created_at": Column("t.created_at", "timestamptz"),
-            "metadata": Column("t.definition -> 'metadata'"),
-        },
-        parameters=("code", "campaign", "campaign_id", "category", "category_id", "customer"),
-    )
-    conditions, given = page.conditions, page.given
-    if "code" in given:
-        conditions.add("t.code = {}", given["code"])
-    if "campaign" in given:
-        conditions.add("c.name = {}", given["campaign"])
-    if "campaign_id" in given:
-        conditions.add("t.campaign_id = {}", given["campaign_id"])
-    if "customer" in given:
-        conditions.add(
-            "EXISTS (SELECT 1 FROM voucher_holders h WHERE h.project_id = t.project_id"
-            " AND h.voucher_id = t.id AND h.holder_id = ANY({}))",
-            [given["customer"], ids.customer_id(call.project_id, given["customer"])],
-        )
-    if "category" in given or "category_id" in given:
-        conditions.add(
-            "t.definition ->> 'category_id' = {}", given.get("category_id", given.get("category"))
-        )
+    page = await read_page(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "vouchers", *page.arguments)
@@ -179,22 +229,22 @@ async def _definition(call: Call) -> tuple[queries.Record, JsonObject, int]:
     return row, row["definition"] or doc.get("voucher") or {}, version
 
 
-@operation("GET", "/v1/vouchers/{code}/transactions")
+TRANSACTIONS = Listing(
+    orders=columns("created_at", "id"),
+    filters={
+        "id": Column("t.id"),
+        "created_at": Column("t.created_at", "timestamptz"),
+    },
+    cursor="voucher_transactions",
+)
+
+
+@operation("GET", "/v1/vouchers/{code}/transactions", query=TRANSACTIONS)
 async def list_transactions(call: Call) -> JsonObject:
     """List what changed a card's balance."""
-    page = read_page(
-        call,
-        columns={"id": Column("t.id"), "created_at": Column("t.created_at", "timestamptz")},
-        parameters=("starting_after_id",),
-    )
+    page = await read_page(call)
     shown = await one_voucher(call, call.params["code"])
     page.conditions.add("t.voucher_id = {}", shown["id"])
-    if "starting_after_id" in page.given:
-        page.conditions.add(
-            "(t.created_at, t.id) < (SELECT s.created_at, s.id FROM voucher_transactions s"
-            " WHERE s.project_id = $1 AND s.id = {})",
-            page.given["starting_after_id"],
-        )
     async with call.gateway.connection() as connection:
         arguments = (page.conditions, page.order, page.limit + 1, page.offset)
         rows, _ = await queries.page(connection, "voucher_transactions", *arguments)

@@ -5,30 +5,31 @@ from contracts.errors import JsonObject
 from contracts.webhooks import ResendDelivery
 from gateway import queries, views
 from gateway.http import Answer, Call, operation
-from gateway.paging import Column, read_page
+from gateway.paging import read_page
+from gateway.query import TEXT, Column, Listing, Parameter, columns
+
+DELIVERIES = Listing(
+    orders=columns("updated_at"),
+    default="-updated_at",
+    dates=columns("updated_at"),
+    filters={
+        "webhook_id": Column("t.endpoint_id"),
+        "event": Column("t.event_type"),
+        "status": Column("t.status"),
+        "updated_at": Column("t.updated_at", "timestamptz"),
+    },
+    parameters={
+        "webhook_id": Parameter(TEXT, "t.endpoint_id = {}"),
+        "event": Parameter(TEXT, "t.event_type = {}"),
+        "status": Parameter(TEXT, "t.status = {}"),
+    },
+)
 
 
-@operation("GET", "/v1/webhook-deliveries")
+@operation("GET", "/v1/webhook-deliveries", query=DELIVERIES)
 async def list_deliveries(call: Call) -> JsonObject:
     """List webhook deliveries with their attempts."""
-    page = read_page(
-        call,
-        orders=("updated_at",),
-        default="-updated_at",
-        columns={
-            "webhook_id": Column("t.endpoint_id"),
-            "event": Column("t.event_type"),
-            "status": Column("t.status"),
-        },
-        parameters=("webhook_id", "status", "event"),
-    )
-    for name, column in (
-        ("webhook_id", "endpoint_id"),
-        ("status", "status"),
-        ("event", "event_type"),
-    ):
-        if name in page.given:
-            page.conditions.add(f"t.{column} = {{}}", page.given[name])
+    page = await read_page(call)
     await call.fresh()
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "deliveries", *page.arguments)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from contracts import public
 from contracts.distribution import (
     CodeRequested,
     Distribution,
@@ -22,6 +23,7 @@ PUBLICATIONS = Table(
     PROJECT_AND_ID,
     {
         "customer_id": "text",
+        "tracking_id": "text",
         "campaign_id": "text",
         "source_id": "text",
         "result": "text",
@@ -65,6 +67,7 @@ def apply_publication(
     has_failed = isinstance(event, PublicationFailed)
     row: Row = {
         "customer_id": state.customer.get("id"),
+        "tracking_id": public.tracking(project_id, state.customer),
         "campaign_id": state.campaign_id,
         "source_id": state.source_id,
         "result": "FAILURE" if has_failed else "SUCCESS",
