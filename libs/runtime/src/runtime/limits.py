@@ -20,3 +20,6 @@ METRICS_SAMPLE_S = 5.0
 
 SAMPLE_TIMEOUT_S = 3.0
 """How long such a look may take; the metrics then keep what they said before."""
+
+FETCH_WAIT_MS = 250
+"""How long the broker holds a fetch that finds nothing: what an idle consumer costs it."""

@@ -16,10 +16,18 @@ from runtime.database import Connection, connect
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
+ELECTION_S = 1.0
+"""How often a process that does not publish tries to take over."""
+WOKEN = "tessera_relay"
+"""The channel of notifications. Services of one database share it: a look too many does no harm."""
 
 
 class Relay:
-    """Publishes what is committed. Woken in process, else it looks every ``relay_poll_s``."""
+    """Publishes what is committed.
+
+    Woken in process by whoever appended, by a notification when that was a sister process, and in any
+    case every ``relay_poll_s`` (docs/adr/0011-the-relay-is-notified.md).
+    """
 
     def __init__(self, settings: Settings, service: str, bus: Bus) -> None:
         self._settings = settings
@@ -48,8 +56,9 @@ class Relay:
         connection = await connect(self._settings, self._service)
         try:
             while not await self._elected(connection):
-                await asyncio.sleep(1)
+                await self._pass_on(connection)
             logger.info("relay_elected")
+            await connection.add_listener(WOKEN, lambda *_: self.wake())
             # A lost cursor only repeats events, so its commits need not wait for the disk.
             await connection.execute("SET synchronous_commit = off")
             cursor = await connection.fetchval("SELECT position FROM relay_cursor")
@@ -67,14 +76,24 @@ class Relay:
             )
         )
 
+    async def _pass_on(self, connection: Connection) -> None:
+        """Tell the elected relay of what this process appended, until it is time for an election."""
+        if await self._is_woken(ELECTION_S):
+            await connection.execute("SELECT pg_notify($1, '')", WOKEN)
+
+    async def _is_woken(self, wait_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
+        is_woken = self._woken.is_set()
+        self._woken.clear()
+        return is_woken
+
     async def publish_next(self, connection: Connection, cursor: int) -> int:
         """Publish the next events; returns the new cursor. Waits when there are none."""
-        self._woken.clear()
         rows = await event_store.read_after(connection, cursor, limits.RELAY_EVENTS_MAX)
         if not rows:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.relay_poll_s):
-                    await self._woken.wait()
+            await self._is_woken(self._settings.relay_poll_s)
             return cursor
         await self._bus.send_and_wait(
             [

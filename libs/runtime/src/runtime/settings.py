@@ -33,10 +33,10 @@ class Settings(BaseSettings):
     event_partitions: int = Field(default=4, ge=1, le=256)
     """Partitions of every topic. Part of the stored positions: changing it needs ``make republish``."""
     replication_factor: int = 1
-    relay_poll_s: float = 0.02
-    """How often the relay looks for events that another process committed."""
-    batch_timeout_ms: int = 5
-    """How long an idle consumer waits in one fetch."""
+    relay_poll_s: float = 0.2
+    """How often the relay looks for events though nobody has told it of any."""
+    batch_timeout_ms: int = 200
+    """How long an idle consumer waits before it looks whether it has to stop."""
     rpc_timeout_s: float = 10.0
     """How long a caller waits for a reply before it answers 503."""
     batch_records_max: int = 500
