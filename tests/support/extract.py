@@ -1,6 +1,7 @@
-"""``python tests/support/extract.py <openapi.json>``: keep the response schemas of our operations.
+"""``python tests/support/extract.py <openapi.json>``: keep what is published of our operations.
 
-The published document has two megabytes; what the tests need of it is kept beside them, packed.
+It has two megabytes. The schemas of responses go, packed, to the gateway, whose own documentation shows
+them; those and the parameters of queries go to the tests, which check both.
 """
 
 import gzip
@@ -12,6 +13,7 @@ from typing import Any
 
 import gateway.operations  # noqa: F401 - registers all operations
 from gateway.http import OPERATIONS
+from gateway.openapi import PUBLISHED
 
 TARGET = Path(__file__).parent / "openapi.json.gz"
 
@@ -22,19 +24,56 @@ def main(source: str) -> None:
     """Write the schemas of all operations that both documents have."""
     published = json.loads(Path(source).read_text())
     responses: dict[str, Any] = {}
+    queries: dict[str, Any] = {}
     paths = {_unnamed(path): told for path, told in published["paths"].items()}
     for one in OPERATIONS:
         told = paths.get(_unnamed(one.path), {}).get(one.method.lower())
+        parameters = [_resolved(given, published) for given in (told or {}).get("parameters", [])]
+        asked = [given for given in parameters if given["in"] == "query"]
+        if asked:
+            queries[one.name] = {given["name"]: given["schema"] for given in asked}
         for status, response in (told or {}).get("responses", {}).items():
             content = response.get("content", {}).get("application/json", {})
             if status.startswith("2") and "schema" in content:
                 responses[f"{one.method} {one.path} {status}"] = content["schema"]
     kept: dict[str, Any] = {}
     _keep(responses, published["components"]["schemas"], kept)
-    document = {"responses": responses, "schemas": kept}
-    packed = gzip.compress(json.dumps(_plain(document), sort_keys=True).encode(), mtime=0)
-    TARGET.write_bytes(packed)
-    sys.stdout.write(f"{len(responses)} responses, {len(kept)} schemas, {len(packed)} bytes\n")
+    document = {
+        "responses": _plain(responses, is_map=True),
+        "schemas": _plain(kept, is_map=True),
+    }
+    asked_for = {
+        name: _plain(_whole(given, published), is_map=True) for name, given in queries.items()
+    }
+    _write(PUBLISHED, document)
+    size = _write(TARGET, {**document, "queries": asked_for})
+    sys.stdout.write(
+        f"{len(responses)} responses, {len(queries)} queries, {len(kept)} schemas, {size} bytes\n"
+    )
+
+
+def _write(target: Path, document: Any) -> int:
+    packed = gzip.compress(json.dumps(document, sort_keys=True).encode(), mtime=0)
+    target.write_bytes(packed)
+    return len(packed)
+
+
+def _resolved(given: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter that may be kept among the components."""
+    name = str(given.get("$ref", "")).rpartition("/")[2]
+    return published["components"]["parameters"][name] if name else given
+
+
+def _whole(node: Any, published: dict[str, Any]) -> Any:
+    """Return the schema with what it refers to in its place."""
+    if isinstance(node, list):
+        return [_whole(value, published) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("$ref"), str):
+        name = node["$ref"].rpartition("/")[2]
+        return _whole(published["components"]["schemas"][name], published)
+    return {name: _whole(value, published) for name, value in node.items()}
 
 
 def _unnamed(path: str) -> str:
@@ -55,27 +94,26 @@ def _keep(node: Any, schemas: dict[str, Any], kept: dict[str, Any]) -> None:
             _keep(value, schemas, kept)
 
 
-def _plain(node: Any) -> Any:
-    """Return the schema as JSON Schema: ``nullable`` of OpenAPI 3.0 becomes a type; prose goes."""
+def _plain(node: Any, *, is_map: bool = False) -> Any:
+    """Return a schema as JSON Schema: ``nullable`` of OpenAPI 3.0 becomes a type; prose goes.
+
+    ``is_map``: the node's keys are names of ours or of properties, not keywords.
+    """
     if isinstance(node, list):
         return [_plain(value) for value in node]
     if not isinstance(node, dict):
         return node
-    is_property_map = "type" in node and isinstance(node["type"], dict)
-    dropped = (
-        set()
-        if is_property_map
-        else {"description", "example", "examples", "title", "nullable", "default"}
-    )
+    if is_map:
+        return {name: _plain(value) for name, value in node.items()}
     plain = {
-        name: _plain(value)
+        name: _plain(value, is_map=name == "properties")
         for name, value in node.items()
-        if name not in dropped or isinstance(value, dict)
+        if name not in PROSE
     }
     if "oneOf" in plain:
         # The published alternatives overlap, so that "exactly one" refuses what the API answers.
         plain["anyOf"] = plain.pop("oneOf")
-    if "$ref" in plain and isinstance(plain["$ref"], str):
+    if isinstance(plain.get("$ref"), str):
         plain = {"$ref": plain["$ref"].replace("#/components/schemas/", "#/schemas/")}
     if node.get("nullable") is True:
         return {"anyOf": [plain, {"type": "null"}]}

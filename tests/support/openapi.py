@@ -17,10 +17,14 @@ ROUTER = Router(OPERATIONS)
 
 
 def assert_valid(method: str, path: str, status: int, body: Any) -> None:
-    """Check a 2xx body against ``openapi.json`` and by the client; own operations are not in them."""
+    """Check a 2xx body against ``openapi.json`` and by the client; our own operations' by their own."""
     path = path.partition("?")[0]
     operation, _ = ROUTER.find(method, path)
     key = f"{method} {operation.path} {status}"
+    assert status in operation.statuses, f"{key} is not documented: tell `@operation`"
+    if operation.shown is not None:
+        errors = list(_own_validator(key).iter_errors(body))
+        assert not errors, _told(method, path, body, errors)
     if key not in DOCUMENT["responses"]:
         return
     errors = sorted(_validator(key).iter_errors(body), key=lambda error: list(map(str, error.path)))
@@ -34,6 +38,20 @@ def assert_valid(method: str, path: str, status: int, body: Any) -> None:
 def covered() -> set[str]:
     """Return the operations whose bodies can be checked."""
     return set(DOCUMENT["responses"])
+
+
+@cache
+def _own_validator(key: str) -> jsonschema.Draft7Validator:
+    """Return what checks a body by the schema that stands with the operation."""
+    [shown] = [one.shown for one in OPERATIONS if key.startswith(f"{one.name} ")]
+    text = json.dumps(shown).replace("#/components/schemas/", "#/schemas/")
+    schema = json.loads(text, object_hook=_with_null)
+    return jsonschema.Draft7Validator({"allOf": [schema], "schemas": DOCUMENT["schemas"]})
+
+
+def _with_null(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema of OpenAPI 3.0 as JSON Schema."""
+    return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) else node
 
 
 @cache

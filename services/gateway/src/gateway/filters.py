@@ -45,7 +45,9 @@ def condition(
     if column.kind == "flag":
         column, values = column._replace(kind="text", sql=f"({column.sql})::text"), _lower(values)
     if operator in column.states:
-        return column.states[operator].replace("{}", f"{bind(today.now)}::timestamptz")
+        state = column.states[operator]
+        now = f"{bind(today.now)}::timestamptz" if "{}" in state else ""
+        return f"({state.replace('{}', now)})"
     if operator not in OPERATORS:
         raise InvalidQueryParams(f"{name}: the operator {operator} is not supported")
     positive = NEGATED.get(operator, operator)
@@ -203,7 +205,9 @@ def _instants(asked: _Asked) -> str:
 def _json_instants(asked: _Asked) -> str:
     # Texts compare as the instants do that they write, because all are written in UTC.
     read = [read_instant(asked.name, value).strftime("%Y-%m-%dT%H:%M:%S") for value in asked.values]
-    return f"{asked.column.text} {SIGNS[asked.operator]} ANY({asked.bind(read)}::text[])"
+    text = asked.column.text
+    later = f"{text} {SIGNS[asked.operator]} ANY({asked.bind(read)}::text[])"
+    return rf"{text} ~ '^\d\d\d\d-\d\d-\d\d' AND {later}"
 
 
 def _spans(asked: _Asked) -> str:

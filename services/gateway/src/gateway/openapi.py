@@ -1,21 +1,35 @@
-"""The OpenAPI document, generated from the registered operations: ``python -m gateway.openapi``."""
+"""The OpenAPI document, generated from the registered operations: ``python -m gateway.openapi``.
 
+Parameters come from the tables that requests are read by, bodies from the operations' fields; an answer
+has the schema published for the public API (``published.json.gz``, written by
+``tests/support/extract.py``), or that of the operation itself where it is our own.
+"""
+
+import gzip
 import json
 import re
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import JsonObject
 from gateway import limits
 from gateway.body import Fields
-from gateway.http import OPERATIONS, Operation
+from gateway.filters import operators_of
+from gateway.http import OPERATIONS, POSITIONS_HEADER, Operation
+from gateway.query import Column, Listing, Parameter
 
 TARGET = Path("docs/openapi/tessera.json")
+PUBLISHED = Path(__file__).parent / "published.json.gz"
 SECURITY: dict[str, dict[str, list[str]]] = {
     "server": {"X-App-Id": [], "X-App-Token": []},
     "client": {"X-Client-Application-Id": [], "X-Client-Token": []},
     "management": {"X-Management-Id": [], "X-Management-Token": []},
 }
 WORDS = re.compile(r"\{(\w+)\}")
+STATUS_TEXTS = {200: "Done", 202: "Begun: it goes on asynchronously", 204: "Done, nothing to show"}
+NO_CONTENT = 204
 
 
 def document() -> dict[str, Any]:
@@ -28,6 +42,13 @@ def document() -> dict[str, Any]:
         for pair in SECURITY.values()
         for name in pair
     }
+    components = {
+        "securitySchemes": schemes,
+        "schemas": {"Error": ERROR, **_named(paths)},
+        "parameters": PARAMETERS,
+        "headers": HEADERS,
+        "responses": {name: _refusal(text) for name, text in REFUSALS.values()},
+    }
     return {
         "openapi": "3.0.3",
         "info": {
@@ -36,40 +57,31 @@ def document() -> dict[str, Any]:
             "description": "Promotions and loyalty, in the shapes of the Voucherify API v1.",
         },
         "paths": paths,
-        "components": {"securitySchemes": schemes, "schemas": {"Error": ERROR}},
+        "components": components,
     }
 
 
 def _operation(one: Operation) -> dict[str, Any]:
-    error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     told: dict[str, Any] = {
         "operationId": one.handler.__name__,
         "summary": one.summary,
         "tags": [_tag(one.path)],
         "security": [SECURITY[one.auth]],
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in WORDS.findall(one.path)
-        ],
+        "parameters": [*_path_parameters(one), *_query_parameters(one), *_headers(one)],
         "responses": {
-            "200": {"description": "Done", "content": {"application/json": {"schema": {}}}},
-            "400": {"description": "Refused; names the property", **error},
-            "401": {"description": "Keys are missing or wrong", **error},
-            "404": {"description": "Not in this project", **error},
-            **(
-                {"409": {"description": "Taken, or the key of another request", **error}}
-                if one.method != "GET"
-                else {}
-            ),
-            "413": {"description": f"More than {limits.BODY_BYTES_MAX} bytes", **error},
-            "429": {"description": "Too many requests", **error},
-            "503": {"description": "Not decided: repeat with the same Idempotency-Key", **error},
+            **{str(status): _answer(one, status) for status in one.statuses},
+            **{
+                str(status): {"$ref": f"#/components/responses/{name}"}
+                for status, (name, _) in REFUSALS.items()
+                if one.method != "GET" or status not in WRITES_ONLY
+            },
         },
     }
-    if one.method in {"POST", "PUT"}:
-        told["parameters"].append(IDEMPOTENCY_KEY)
     if one.fields:
-        told["requestBody"] = {"content": {"application/json": {"schema": _body(one.fields)}}}
+        told["requestBody"] = {
+            "required": any(kind.is_required for kind in one.fields.values()),
+            "content": {"application/json": {"schema": _body(one.fields)}},
+        }
     return told
 
 
@@ -87,13 +99,207 @@ def _tag(path: str) -> str:
     return words[0]
 
 
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key, operation and body have one effect and one answer, for a day at least.",
-    "schema": {"type": "string", "maxLength": limits.IDEMPOTENCY_KEY_LENGTH_MAX},
+# -- parameters -----------------------------------------------------------------------------------
+
+
+def _path_parameters(one: Operation) -> list[JsonObject]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in WORDS.findall(one.path)
+    ]
+
+
+def _headers(one: Operation) -> list[JsonObject]:
+    names = ["Positions"] if one.method == "GET" else ["Positions", "IdempotencyKey"]
+    return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
+def _query_parameters(one: Operation) -> list[JsonObject]:
+    own = [_own(name, parameter) for name, parameter in one.query.parameters.items()]
+    return [*_list_parameters(one.query), *own] if isinstance(one.query, Listing) else own
+
+
+def _own(name: str, parameter: Parameter) -> JsonObject:
+    told = _query(name, parameter.kind.schema)
+    return {**told, "description": parameter.about} if parameter.about else told
+
+
+def _query(name: str, schema: JsonObject, **more: Any) -> JsonObject:
+    return {"name": name, "in": "query", "required": False, "schema": schema, **more}
+
+
+def _list_parameters(listing: Listing) -> Iterable[JsonObject]:
+    size = {"type": "integer", "minimum": 1, "maximum": limits.PAGE_SIZE_MAX}
+    yield _query("limit", {**size, "default": listing.size})
+    yield _query("page", {"type": "integer", "minimum": 1, "maximum": limits.PAGE_MAX})
+    if listing.orders:
+        words = [word for field in listing.orders for word in (field, f"-{field}")]
+        yield _query("order", {"type": "string", "enum": words, "default": listing.default})
+    instant = {"type": "string", "format": "date-time"}
+    for field in listing.dates:
+        sides = {"type": "object", "properties": {"before": instant, "after": instant}}
+        yield _query(field, sides, style="deepObject", explode=True)
+    if listing.ids:
+        texts = {"type": "array", "items": {"type": "string"}, "maxItems": limits.PAGE_SIZE_MAX}
+        yield _query("ids", texts)
+    if listing.cursor:
+        yield _query("starting_after_id", {"type": "string"})
+    if listing.filters:
+        about = "filters[field][conditions][$operator][0]=value, filters[junction]=and|or"
+        schema = {"type": "object", "properties": _filters(listing)}
+        yield _query("filters", schema, style="deepObject", explode=True, description=about)
+
+
+def _filters(listing: Listing) -> JsonObject:
+    told: JsonObject = {"junction": {"type": "string", "enum": ["and", "or"]}}
+    for name, column in listing.filters.items():
+        shown = Column("", "json") if name == "metadata" else column
+        conditions = {operator: {} for operator in operators_of(shown)}
+        schema = {"type": "object", "properties": conditions}
+        field = "metadata.<key>" if name == "metadata" else name
+        told[field] = {"type": "object", "properties": {"conditions": schema}}
+    return told
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+def _answer(one: Operation, status: int) -> JsonObject:
+    told: JsonObject = {"description": STATUS_TEXTS[status], "headers": _answer_headers(one)}
+    if status == NO_CONTENT:
+        return told
+    return {**told, "content": {"application/json": {"schema": schema_of(one, status)}}}
+
+
+def list_schema(schema: JsonObject) -> JsonObject:
+    """Return the schema of a list of our own."""
+    return {
+        "type": "object",
+        "required": ["object", "data_ref", "data", "total"],
+        "properties": {
+            "object": {"type": "string", "enum": ["list"]},
+            "data_ref": {"type": "string", "enum": ["data"]},
+            "data": {"type": "array", "items": schema},
+            "total": {"type": "integer"},
+        },
+    }
+
+
+def _answer_headers(one: Operation) -> JsonObject:
+    names = ["X-Request-Id"]
+    if one.method != "GET":
+        names += ["X-Tessera-Positions", "Idempotency-Replayed"]
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def schema_of(one: Operation, status: int) -> JsonObject:
+    """Return the schema of an answer; raises ``LookupError`` for one that nobody has described."""
+    if one.shown is not None:
+        return one.shown
+    published = _published()["responses"].get(f"{one.name} {status}")
+    if published is None:
+        raise LookupError(f"{one.name} {status}: run tests/support/extract.py, or give it `shown`")
+    found: JsonObject = _as_openapi(published)
+    return found
+
+
+@cache
+def _published() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress(PUBLISHED.read_bytes()))
+    return found
+
+
+def _as_openapi(node: Any) -> Any:
+    """Return a JSON Schema as OpenAPI 3.0 writes it: a type "null" becomes ``nullable``."""
+    if isinstance(node, list):
+        return [_as_openapi(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("$ref"), str):
+        return {"$ref": node["$ref"].replace("#/schemas/", "#/components/schemas/")}
+    told = {name: _as_openapi(value) for name, value in node.items()}
+    branches = told.get("anyOf")
+    if isinstance(branches, list) and NULL in branches:
+        others = [branch for branch in branches if branch != NULL]
+        if len(others) == 1 and "$ref" not in others[0]:
+            return {**others[0], "nullable": True}
+        # Beside a reference nothing counts, so it stands in a list of its own.
+        return {"anyOf": others, "nullable": True}
+    return told
+
+
+NULL = {"type": "null"}
+
+
+def _named(paths: JsonObject) -> JsonObject:
+    """Return the published schemas that the paths refer to, and those that these refer to."""
+    found: JsonObject = {}
+    waiting = _references(paths)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name != "Error":
+            found[name] = _as_openapi(_published()["schemas"][name])
+            waiting |= _references(found[name])
+    return dict(sorted(found.items()))
+
+
+def _references(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return {name for value in node for name in _references(value)}
+    if not isinstance(node, dict):
+        return set()
+    own = {str(node["$ref"])} if isinstance(node.get("$ref"), str) else set()
+    schemas = {one.rpartition("/")[2] for one in own if one.startswith("#/components/schemas/")}
+    return schemas | {name for value in node.values() for name in _references(value)}
+
+
+def _refusal(text: str) -> JsonObject:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+WRITES_ONLY = {409, 413, 415}
+REFUSALS = {
+    400: ("Refused", "Refused; names the property"),
+    401: ("Unauthorized", "Keys are missing or wrong"),
+    404: ("NotFound", "Not in this project"),
+    409: ("Conflict", "Taken, or the key of another request"),
+    413: ("TooLarge", f"More than {limits.BODY_BYTES_MAX} bytes"),
+    415: ("UnsupportedMediaType", "The body is not JSON"),
+    429: ("TooManyRequests", "Too many requests"),
+    503: ("Unavailable", "Not decided: repeat with the same Idempotency-Key"),
 }
+PARAMETERS = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "The same key, operation and body have one effect and one answer, for a day at least.",
+        "schema": {"type": "string", "maxLength": limits.IDEMPOTENCY_KEY_LENGTH_MAX},
+    },
+    "Positions": {
+        "name": "X-Tessera-Positions",
+        "in": "header",
+        "required": False,
+        "description": "What an earlier answer's header of this name said: shows at least these writes.",
+        "schema": {"type": "string"},
+    },
+}
+HEADERS = {
+    "X-Request-Id": {
+        "description": "Names the request in logs and messages.",
+        "schema": {"type": "string"},
+    },
+    "X-Tessera-Positions": {
+        "description": "What was written: send it to another gateway to see it there.",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "The answer is that of an earlier request with the same key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+assert PARAMETERS["Positions"]["name"].lower() == POSITIONS_HEADER, "one name, written in two cases"
 ERROR = {
     "type": "object",
     "required": ["code", "message"],
@@ -105,6 +311,7 @@ ERROR = {
         "request_id": {"type": "string"},
         "resource_id": {"type": "string"},
         "resource_type": {"type": "string"},
+        "error": {"type": "object", "properties": {"message": {"type": "string"}}},
     },
 }
 

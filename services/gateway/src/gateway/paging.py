@@ -62,8 +62,9 @@ class _Reader:
         if parameter is not None:
             read = parameter.kind.read(name, value)
             self.given[name] = read
-            bound = parameter.bound(self._project_id, read) if parameter.sql else None
-            self.conditions.add(parameter.sql, *[bound] * parameter.sql.count("{}"))
+            if parameter.sql:
+                bound = parameter.bound(self._project_id, read)
+                self.conditions.add(parameter.sql, *[bound] * parameter.sql.count("{}"))
         elif name == "limit":
             self.limit = whole(name, value, 1, limits.PAGE_SIZE_MAX)
         elif name == "page":

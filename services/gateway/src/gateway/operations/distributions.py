@@ -6,6 +6,7 @@ from contracts.errors import JsonObject
 from gateway import queries
 from gateway.body import BOOLEAN, NAME, OBJECT
 from gateway.http import Call, not_found, operation
+from gateway.openapi import list_schema
 from gateway.paging import read_page
 from gateway.query import Column, Listing, columns
 
@@ -19,7 +20,25 @@ FIELDS = {
 }
 
 
-@operation("POST", "/v1/distributions", fields=FIELDS)
+SHOWN: JsonObject = {
+    "type": "object",
+    "required": ["id", "object", "name", "trigger", "message", "active", "created_at"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"type": "string", "enum": ["distribution"]},
+        "name": {"type": "string"},
+        "trigger": {"type": "object"},
+        "campaign_id": {"type": "string"},
+        "join_once": {"type": "boolean"},
+        "message": {"type": "object"},
+        "active": {"type": "boolean"},
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time", "nullable": True},
+    },
+}
+
+
+@operation("POST", "/v1/distributions", fields=FIELDS, shown=SHOWN)
 async def create_distribution(call: Call) -> JsonObject:
     """Create an automatic distribution."""
     distribution_id = call.new_id("distr")
@@ -28,7 +47,7 @@ async def create_distribution(call: Call) -> JsonObject:
     return public.distribution(reply["distribution"])
 
 
-@operation("PUT", "/v1/distributions/{distributionId}", fields=FIELDS)
+@operation("PUT", "/v1/distributions/{distributionId}", fields=FIELDS, shown=SHOWN)
 async def update_distribution(call: Call) -> JsonObject:
     """Change the fields of a distribution that are sent."""
     distribution_id = call.params["distributionId"]
@@ -43,7 +62,7 @@ DISTRIBUTIONS = Listing(
 )
 
 
-@operation("GET", "/v1/distributions", query=DISTRIBUTIONS)
+@operation("GET", "/v1/distributions", query=DISTRIBUTIONS, shown=list_schema(SHOWN))
 async def list_distributions(call: Call) -> JsonObject:
     """List distributions."""
     page = await read_page(call)
@@ -53,7 +72,7 @@ async def list_distributions(call: Call) -> JsonObject:
     return public.listing("data", [public.distribution(row["doc"]) for row in rows], total)
 
 
-@operation("GET", "/v1/distributions/{distributionId}")
+@operation("GET", "/v1/distributions/{distributionId}", shown=SHOWN)
 async def get_distribution(call: Call) -> JsonObject:
     """Get a distribution."""
     name = call.params["distributionId"]

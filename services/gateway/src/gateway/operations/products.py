@@ -136,7 +136,10 @@ async def list_skus(call: Call) -> JsonObject:
     return public.listing("skus", [public.sku(row["doc"]) for row in rows], total)
 
 
-@operation("GET", "/v1/products/{productId}/skus/{skuId}")
+SAME_SKU = {"$ref": "#/components/schemas/SkusGetResponseBody"}
+
+
+@operation("GET", "/v1/products/{productId}/skus/{skuId}", shown=SAME_SKU)
 async def get_sku_of_product(call: Call) -> JsonObject:
     """Get a SKU of a product."""
     shown: JsonObject = await get_sku(call)

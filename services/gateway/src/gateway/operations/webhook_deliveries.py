@@ -5,6 +5,7 @@ from contracts.errors import JsonObject
 from contracts.webhooks import ResendDelivery
 from gateway import queries, views
 from gateway.http import Answer, Call, operation
+from gateway.openapi import list_schema
 from gateway.paging import read_page
 from gateway.query import TEXT, Column, Listing, Parameter, columns
 
@@ -26,7 +27,22 @@ DELIVERIES = Listing(
 )
 
 
-@operation("GET", "/v1/webhook-deliveries", query=DELIVERIES)
+SHOWN: JsonObject = {
+    "type": "object",
+    "required": ["id", "object", "webhook_id", "event", "status", "attempts", "updated_at"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"type": "string", "enum": ["webhook_delivery"]},
+        "webhook_id": {"type": "string"},
+        "event": {"type": "string"},
+        "status": {"type": "string"},
+        "attempts": {"type": "array", "items": {"type": "object"}},
+        "updated_at": {"type": "string", "format": "date-time"},
+    },
+}
+
+
+@operation("GET", "/v1/webhook-deliveries", query=DELIVERIES, shown=list_schema(SHOWN))
 async def list_deliveries(call: Call) -> JsonObject:
     """List webhook deliveries with their attempts."""
     page = await read_page(call)
@@ -36,7 +52,12 @@ async def list_deliveries(call: Call) -> JsonObject:
     return public.listing("data", [views.delivery(row) for row in rows], total)
 
 
-@operation("POST", "/v1/webhook-deliveries/{deliveryId}/resend")
+@operation(
+    "POST",
+    "/v1/webhook-deliveries/{deliveryId}/resend",
+    statuses=(202,),
+    shown={"type": "object"},
+)
 async def resend_delivery(call: Call) -> Answer:
     """Send a delivery again, now."""
     name = call.params["deliveryId"]
