@@ -154,7 +154,7 @@ def _filters(listing: Listing) -> JsonObject:
     told: JsonObject = {"junction": {"type": "string", "enum": ["and", "or"]}}
     for name, column in listing.filters.items():
         shown = Column("", "json") if name == "metadata" else column
-        conditions = {operator: {} for operator in operators_of(shown)}
+        conditions: JsonObject = {operator: {} for operator in operators_of(shown)}
         schema = {"type": "object", "properties": conditions}
         field = "metadata.<key>" if name == "metadata" else name
         told[field] = {"type": "object", "properties": {"conditions": schema}}
@@ -269,7 +269,7 @@ REFUSALS = {
     429: ("TooManyRequests", "Too many requests"),
     503: ("Unavailable", "Not decided: repeat with the same Idempotency-Key"),
 }
-PARAMETERS = {
+PARAMETERS: dict[str, JsonObject] = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
