@@ -5,6 +5,7 @@ import pytest
 from contracts.messages import Position
 from gateway import limits
 from gateway.own_writes import OwnWrites
+from services.gateway.tests.edge.front import Front
 
 
 def at(position: int, service: str = "ledger", partition: int = 0) -> Position:
@@ -59,3 +60,29 @@ def test_a_reply_without_positions_leaves_nothing() -> None:
     writes = OwnWrites()
     writes.remember("p", "ledger", [], ["voucher/a"])
     assert len(writes) == 0
+
+
+def test_the_list_of_projects_waits_for_projects_of_every_kind() -> None:
+    writes = OwnWrites()
+    writes.remember("p", "gateway", [at(3, "gateway")], [])
+    writes.remember("q", "campaigns", [at(9, "campaigns")], [])
+    assert writes.of("", []) == [at(3, "gateway")]
+
+
+@pytest.mark.integration
+async def test_a_new_project_is_listed_at_once_or_the_list_is_not_answered(front: Front) -> None:
+    keys = await front.management()
+    made = []
+    for name in ("First", "Second"):
+        body = {"name": name, "timezone": "Europe/Berlin", "currency": "EUR"}
+        answer = await front.send("POST", "/management/v1/projects", keys, body)
+        assert answer.status == 200
+        made.append(answer.json["id"])
+    behind = await front.send("GET", "/management/v1/projects", keys)
+    assert behind.status == 503
+    await front.harness.deliver_own()
+    listed = await front.send("GET", "/management/v1/projects", keys)
+    assert [one["id"] for one in listed.json["data"]] == made
+    second = await front.send("GET", "/management/v1/projects?limit=1&page=2", keys)
+    assert ([one["id"] for one in second.json["data"]], second.json["total"]) == (made[1:], 2)
+    assert (await front.send("GET", "/management/v1/projects?limit=101", keys)).status == 400

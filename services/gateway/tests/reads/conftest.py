@@ -30,7 +30,7 @@ class Project:
         self.id = made.project["id"]
         self.world = World(self.id)
         self._client = client
-        self._headers = {"X-App-Id": made.server.app_id, "X-App-Token": made.server.token}
+        self.headers = {"X-App-Id": made.server.app_id, "X-App-Token": made.server.token}
 
     async def get(self, path: str, **query: Any) -> Answer:
         """Ask; any 2xx body is checked against ``openapi.json`` and by the official client."""
@@ -38,7 +38,7 @@ class Project:
 
     async def ask(self, path: str, query: Sequence[tuple[str, Any]] = ()) -> Answer:
         params = [(name, str(value)) for name, value in query]
-        return await _get(self._client, quote(path), params, self._headers)
+        return await _get(self._client, quote(path), params, self.headers)
 
     async def must(self, path: str, **query: Any) -> Any:
         answer = await self.get(path, **query)

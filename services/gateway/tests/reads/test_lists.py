@@ -647,3 +647,22 @@ async def test_a_voucher_has_all_its_redemptions_on_pages(full: Site) -> None:
     # Both were made at one instant: the id decides.
     assert [one["id"] for one in entries] == ["r_5", "r_4"]
     assert entries == both["redemption_entries"]
+
+
+async def test_what_the_official_client_sends_is_understood(full: Site) -> None:
+    from voucherify.api_client import ApiClient
+
+    asked = {
+        "campaigns": {"conditions": {"$in": ["Autumn", "Friends"]}},
+        "campaign_status": {"conditions": {"$is": "DONE"}},
+        "junction": "and",
+    }
+    sent = ApiClient().parameters_to_url_query(
+        [("filters", asked), ("is_referral_code", False), ("limit", 5)], None
+    )
+    answer = await full.client.get(f"/v1/campaigns?{sent}", headers=full.first.headers)
+    assert [one["id"] for one in answer.json()["campaigns"]] == ["camp_1"], sent
+    found = {"ids": [full.first.world.solo_id, full.first.world.gift_id]}
+    sent = ApiClient().parameters_to_url_query(found, None)
+    answer = await full.client.get(f"/v1/vouchers?{sent}", headers=full.first.headers)
+    assert {one["code"] for one in answer.json()["vouchers"]} == {"SOLO", "GIFT"}, sent
