@@ -3,7 +3,7 @@
 import itertools
 from datetime import UTC, datetime
 
-from contracts import campaigns, catalog, customers, gateway, ids, ledger
+from contracts import campaigns, catalog, customers, gateway, ids, ledger, promotions
 from contracts.messages import Envelope, Event
 from engine.projections import PROJECTION
 from runtime.read_model import fold_in_memory
@@ -140,9 +140,23 @@ def test_every_row_belongs_to_its_project() -> None:
     assert set(rows["orders"]) == {(SHOP, "ord_1"), ("proj_other", "ord_1")}
 
 
+def test_a_deleted_tier_is_gone_and_an_enabling_has_a_new_version() -> None:
+    tier = promotions.PromotionTier(id="promo_1", campaign_id="camp_1", name="T", created_at=NOW)
+    other = tier.model_copy(update={"id": "promo_2"})
+    events: list[tuple[Event, Envelope]] = [
+        (promotions.PromotionTierCreated(tier=tier), _meta(1)),
+        (promotions.PromotionTierCreated(tier=other), _meta(2)),
+        (promotions.PromotionTierDisabled(tier=other), _meta(3)),
+        (promotions.PromotionTierDeleted(tier=tier), _meta(4)),
+    ]
+    rows = fold_in_memory(PROJECTION, events)["tiers"]
+    assert set(rows) == {(SHOP, "promo_2")}
+    assert rows[SHOP, "promo_2"]["version"] == 3
+
+
 def test_every_event_of_the_topics_is_folded_or_left_out() -> None:
     known = set(PROJECTION.folds) | PROJECTION.ignored_types
-    for module in (campaigns, catalog, customers, gateway, ledger):
+    for module in (campaigns, catalog, customers, gateway, ledger, promotions):
         for value in vars(module).values():
             is_event = isinstance(value, type) and issubclass(value, Event) and value.TYPE
             if is_event and value is not catalog.IntakeRejected:

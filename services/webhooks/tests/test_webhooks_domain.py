@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from contracts import campaigns, customers, distribution, ids, ledger
+from contracts import campaigns, customers, distribution, ids, ledger, promotions
 from contracts.campaigns import Campaign, ValidationRule, Voucher, VoucherDefinition
 from contracts.errors import DomainError, DuplicateFound, ErrorBody, InvalidPayload, NotFound
 from contracts.messages import TYPES, Event
@@ -409,11 +409,52 @@ def generation(kind, at, **fields):
     return kind(campaign_id="camp_1", action_id="aa_1", **{at: NOON}, **fields)
 
 
+TIER = promotions.PromotionTier(
+    id="promo_1",
+    campaign_id="camp_1",
+    name="Ten off",
+    banner="10 % off everything",
+    action={"discount": {"type": "PERCENT", "percent_off": 10.0}},
+    created_at=NOON,
+)
+STACK = promotions.PromotionStack(
+    id="stack_1", campaign_id="camp_1", name="Both", tier_ids=["promo_1"], created_at=NOON
+)
+
+
 CASES: list[tuple[Event, list[tuple[str, str]]]] = [
     (campaigns.CampaignCreated(campaign=CAMPAIGN), [("campaign.created", "camp_1")]),
     (campaigns.CampaignUpdated(campaign=CAMPAIGN), [("campaign.updated", "camp_1")]),
     (campaigns.CampaignEnabled(campaign=CAMPAIGN), [("campaign.enabled", "camp_1")]),
     (campaigns.CampaignDisabled(campaign=CAMPAIGN), [("campaign.disabled", "camp_1")]),
+    (
+        promotions.PromotionTierCreated(tier=TIER),
+        [("campaign.promotion_tier.created", "promo_1")],
+    ),
+    (
+        promotions.PromotionTierUpdated(tier=TIER),
+        [("campaign.promotion_tier.updated", "promo_1")],
+    ),
+    (
+        promotions.PromotionTierEnabled(tier=TIER),
+        [("campaign.promotion_tier.enabled", "promo_1")],
+    ),
+    (
+        promotions.PromotionTierDisabled(tier=TIER),
+        [("campaign.promotion_tier.disabled", "promo_1")],
+    ),
+    (
+        promotions.PromotionTierDeleted(tier=TIER),
+        [("campaign.promotion_tier.deleted", "promo_1")],
+    ),
+    (
+        promotions.PromotionStackCreated(stack=STACK),
+        [("campaign.promotion_stack.created", "stack_1")],
+    ),
+    (
+        promotions.PromotionStackUpdated(stack=STACK),
+        [("campaign.promotion_stack.updated", "stack_1")],
+    ),
     (
         generation(campaigns.VouchersGenerationStarted, "started_at", total=2),
         [("campaign.vouchers.generation.started", "camp_1")],
@@ -590,6 +631,48 @@ def test_what_an_event_refers_to_is_found():
     assert by_type[customers.CustomerCreated] == set()
 
 
+def test_a_tiers_redemption_names_the_tier_and_its_stack():
+    tier = {
+        "id": "promo_1",
+        "name": "Ten off",
+        "banner": "10 % off everything",
+        "campaign": {"id": "camp_1", "active": True},
+        "metadata": {},
+        "object": "promotion_tier",
+    }
+    told = item(
+        related_object_type="promotion_tier",
+        related_object_id="promo_1",
+        voucher=None,
+        promotion_tier=tier,
+        promotion_stack={"id": "stack_1", "name": "Both"},
+        amount=None,
+        posted=[],
+    )
+    event = ledger.RedemptionSucceeded(items=[told], order=ORDER, redeemed_at=NOON)
+    [hook] = hooks(event, KNOWN, NAMES)
+    assert hook.data["promotion_tier"] == {
+        "id": "promo_1",
+        "name": "Ten off",
+        "banner": "10 % off everything",
+        "campaign": {"id": "camp_1"},
+        "metadata": {},
+    }
+    assert hook.data["promotion_stack"] == {"id": "stack_1", "name": "Both"}
+    assert (hook.data["voucher"], hook.data["campaign"]["id"]) == (None, "camp_1")
+    assert hook.data["redemption"]["promotion_tier"]["id"] == "promo_1"
+
+
+def test_a_tiers_payload_shows_its_campaign_and_waits_for_it():
+    [hook] = hooks(promotions.PromotionTierCreated(tier=TIER), KNOWN, NAMES)
+    assert hook.data["campaign"]["name"] == "Sale"
+    assert hook.data["promotion_tier"]["action"]["discount"]["percent_off"] == 10.0
+    assert hook.data["promotion_tier"]["campaign"]["id"] == "camp_1"
+    with pytest.raises(NotYetKnown):
+        list(hooks(promotions.PromotionTierCreated(tier=TIER), Known("p1", {}, {}), NAMES))
+    assert references(promotions.PromotionStackCreated(stack=STACK)) == {"camp_1"}
+
+
 def test_a_redemptions_payload_has_the_public_shape():
     event = ledger.RedemptionSucceeded(
         parent_id="r_0", items=[item()], customer=REFERENCE, order=ORDER, redeemed_at=NOON
@@ -617,5 +700,6 @@ def test_a_voucher_waits_for_its_campaign():
     nothing = Known("p1", {}, {})
     with pytest.raises(NotYetKnown):
         list(hooks(campaigns.VoucherCreated(voucher=voucher()), nothing, NAMES))
-    (hook,) = hooks(CASES[17][0], nothing, NAMES)
+    succeeded = ledger.RedemptionSucceeded(items=[item(posted=[])], order=ORDER, redeemed_at=NOON)
+    (hook,) = hooks(succeeded, nothing, NAMES)
     assert hook.data["campaign"] == {"id": "camp_1", "object": "campaign"}

@@ -23,6 +23,10 @@ class Project(BaseModel):
     updated_at: datetime | None = None
     stacking_rules: JsonObject = {}
     """Overrides of the defaults in ``contracts.stacking.DEFAULT_STACKING_RULES``."""
+    stacking_rules_id: str | None = None
+    """Set while the project has stacking rules of its own, with the two times beside it."""
+    stacking_rules_created_at: datetime | None = None
+    stacking_rules_updated_at: datetime | None = None
     webhook_secret: str
     """Ciphertext; signs ``x-voucherify-signature`` for this project."""
     settings: JsonObject = {}

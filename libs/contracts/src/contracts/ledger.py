@@ -58,7 +58,9 @@ class PlannedRedemption(BaseModel):
     voucher: JsonObject | None = None
     """Snapshot in the public API's shape (without balances)."""
     promotion_tier: JsonObject | None = None
-    """The tier's snapshot, if the redeemable is one."""
+    """Snapshot in the public API's shape, instead of a voucher."""
+    promotion_stack: JsonObject | None = None
+    """``id`` and ``name`` of the stack that the tier was redeemed with."""
     campaign_id: str | None = None
     campaign_name: str | None = None
     amount: int | None = None
@@ -168,6 +170,7 @@ class RedeemedItem(BaseModel):
     related_object_id: str
     voucher: JsonObject | None = None
     promotion_tier: JsonObject | None = None
+    promotion_stack: JsonObject | None = None
     campaign_id: str | None = None
     campaign_name: str | None = None
     amount: int | None = None
@@ -220,9 +223,12 @@ class RolledBackItem(BaseModel):
     related_object_id: str
     voucher: JsonObject | None = None
     promotion_tier: JsonObject | None = None
+    promotion_stack: JsonObject | None = None
     campaign_id: str | None = None
     amount: int | None = None
     """Credits or points given back, negative."""
+    discount_amount: int = 0
+    """What the redemption had taken off the order."""
     posted: list[Posted]
 
 

@@ -44,7 +44,9 @@ def listing(data_ref: str, objects: Sequence[Any], total: int, **more: Any) -> J
 # -- campaigns and vouchers ----------------------------------------------------------------------
 
 
-def campaign(state: Json, assignments: Sequence[JsonObject] = ()) -> JsonObject:
+def campaign(
+    state: Json, assignments: Sequence[JsonObject] = (), category: Json | None = None
+) -> JsonObject:
     """Return a campaign; ``assignments`` are those of its validation rules, rendered."""
     shown: JsonObject = {
         "id": state["id"],
@@ -59,13 +61,13 @@ def campaign(state: Json, assignments: Sequence[JsonObject] = ()) -> JsonObject:
         "vouchers_count": state.get("vouchers_count", 0),
         "active": state.get("active", True),
         "metadata": state.get("metadata", {}),
-        "category": None,
+        "category": (category or {}).get("name"),
         "creation_status": state.get("creation_status", "DONE"),
         "vouchers_generation_status": state.get("vouchers_generation_status", "DONE"),
         "readonly": False,
         "protected": state.get("protected", False),
         "category_id": state.get("category_id"),
-        "categories": [],
+        "categories": [category] if category else [],
         "object": "campaign",
         "validation_rules_assignments": listing("data", assignments, len(assignments)),
         **_dates(state, "start_date", "expiration_date", "created_at", "updated_at"),
@@ -116,6 +118,7 @@ def voucher(
     campaign_name: str | None,
     balances: Json,
     assignments: Sequence[JsonObject] = (),
+    category: Json | None = None,
 ) -> JsonObject:
     """Return a voucher.
 
@@ -134,9 +137,9 @@ def voucher(
         "code": code,
         "campaign": campaign_name,
         "campaign_id": state.get("campaign_id"),
-        "category": None,
+        "category": (category or {}).get("name"),
         "category_id": definition.get("category_id"),
-        "categories": [],
+        "categories": [category] if category else [],
         "type": definition["type"],
         "discount": definition.get("discount"),
         "gift": _gift(definition, balances),
@@ -230,6 +233,99 @@ def async_action(state: Json) -> JsonObject:
         **_dates(state, "created_at", "updated_at"),
     }
     return _without_nothing(shown)
+
+
+# -- promotions and categories -------------------------------------------------------------------
+
+
+def category(state: Json, stacking_rules: Json | None = None) -> JsonObject:
+    """Return a category; with the project's stacking rules also how it stacks."""
+    shown: JsonObject = {
+        "id": state["id"],
+        "name": state["name"],
+        "hierarchy": state["hierarchy"],
+        "object": "category",
+        **_dates(state, "created_at", "updated_at"),
+    }
+    if stacking_rules is not None:
+        shown["stacking_rules_type"] = stacking_rules_type(state["id"], stacking_rules)
+    return _without_nothing(shown)
+
+
+def stacking_rules_type(category_id: str, rules: Json) -> str | None:
+    """Return JOINT or EXCLUSIVE; None for a category that stacks like any other."""
+    if category_id in (rules.get("exclusive_categories") or ()):
+        return "EXCLUSIVE"
+    return "JOINT" if category_id in (rules.get("joint_categories") or ()) else None
+
+
+def promotion_tier(
+    state: Json,
+    campaign: Json | None,
+    *,
+    assignments: Sequence[JsonObject] = (),
+    totals: Json | None = None,
+    category: Json | None = None,
+) -> JsonObject:
+    """Return a promotion tier with its campaign (a state) and what its redemptions came to."""
+    shown: JsonObject = {
+        "id": state["id"],
+        "name": state["name"],
+        "banner": state.get("banner"),
+        "action": state.get("action", {}),
+        "metadata": state.get("metadata", {}),
+        "hierarchy": state.get("hierarchy", 1),
+        "promotion_id": state["campaign_id"],
+        "campaign": _tier_campaign(state["campaign_id"], campaign),
+        "campaign_id": state["campaign_id"],
+        "active": state.get("active", True),
+        "category_id": state.get("category_id"),
+        "categories": [category] if category else [],
+        "validation_rule_assignments": listing("data", assignments, len(assignments)),
+        "object": "promotion_tier",
+        **_dates(state, "start_date", "expiration_date", "created_at", "updated_at"),
+        **{name: state.get(name) for name in DEFINITION_FIELDS[2:]},
+    }
+    if totals is not None:
+        shown["summary"] = {
+            "redemptions": {"total_redeemed": totals.get("redeemed", 0)},
+            "orders": {
+                "total_amount": totals.get("orders_amount", 0),
+                "total_discount_amount": totals.get("discount_amount", 0),
+            },
+        }
+    return _without_nothing(shown)
+
+
+def _tier_campaign(campaign_id: str, campaign: Json | None) -> JsonObject:
+    state = campaign or {}
+    shown = {
+        "id": campaign_id,
+        "active": state.get("active", True),
+        "category_id": state.get("category_id"),
+        "object": "campaign",
+        **_dates(state, "start_date", "expiration_date"),
+        **{name: state.get(name) for name in DEFINITION_FIELDS[2:]},
+    }
+    return _without_nothing(shown)
+
+
+def promotion_stack(state: Json, category: Json | None = None) -> JsonObject:
+    """Return a promotion stack."""
+    shown = {
+        "id": state["id"],
+        "name": state["name"],
+        "tiers": {
+            "ids": state["tier_ids"],
+            "hierarchy_mode": state.get("hierarchy_mode", "MANUAL"),
+        },
+        "campaign_id": state["campaign_id"],
+        "category_id": state.get("category_id"),
+        "categories": [category] if category else [],
+        "object": "promotion_stack",
+        **_dates(state, "created_at", "updated_at"),
+    }
+    return _without_nothing(shown, keep={"category_id"})
 
 
 # -- catalogue -----------------------------------------------------------------------------------
@@ -412,6 +508,7 @@ def _redemption(project_id: str, event: Json, item: Json) -> JsonObject:
         "related_object_type": item["related_object_type"],
         "related_object_id": item["related_object_id"],
         "voucher": item.get("voucher"),
+        "promotion_tier": item.get("promotion_tier"),
         "session": {"key": event["session_key"]} if event.get("session_key") else None,
     }
     if item.get("amount") is not None and (item.get("voucher") or {}).get("type") == "GIFT_VOUCHER":
@@ -472,10 +569,12 @@ def failed_redemption(project_id: str, event: Json) -> JsonObject:
         "order": _redeemed_order(event.get("order"), event),
         "related_object_type": refused.get("object") or named.get("object") or "voucher",
         "related_object_id": (refused.get("voucher") or {}).get("id")
+        or (refused.get("promotion_tier") or {}).get("id")
         or refused.get("id")
         or named.get("id")
         or "",
         "voucher": refused.get("voucher"),
+        "promotion_tier": refused.get("promotion_tier"),
     }
     return _without_nothing(shown, keep=REDEMPTION_NULLS)
 
@@ -539,6 +638,7 @@ def _rollback(
         "related_object_type": related_type,
         "related_object_id": related_id,
         "voucher": item.get("voucher"),
+        "promotion_tier": item.get("promotion_tier"),
     }
     if item.get("amount") is not None:
         shown["gift"] = {"amount": item["amount"]}

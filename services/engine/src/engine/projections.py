@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from contracts import campaigns, catalog, customers, gateway, ids, ledger
+from contracts import campaigns, catalog, customers, gateway, ids, ledger, promotions
 from contracts.errors import JsonObject
 from contracts.messages import Envelope
 from runtime.read_model import Fold, Projection, RowKey, Rows, Table
@@ -37,6 +37,17 @@ ASSIGNMENTS = Table(
     {"project_id": "text", "related_object_id": "text", "id": "text"},
     {"rule_id": "text"},
 )
+TIERS = Table(
+    "tiers",
+    {"project_id": "text", "id": "text"},
+    {"campaign_id": "text", "version": "bigint", "doc": "jsonb"},
+)
+STACKS = Table(
+    "stacks",
+    {"project_id": "text", "id": "text"},
+    {"campaign_id": "text", "name": "text", "tier_ids": "jsonb", "category_id": "text"},
+)
+CATEGORIES = Table("categories", {"project_id": "text", "id": "text"}, {"doc": "jsonb"})
 CUSTOMERS = Table(
     "customers", {"project_id": "text", "id": "text"}, {"tracking_id": "text", "doc": "jsonb"}
 )
@@ -180,6 +191,71 @@ def keys_assignment(event: campaigns.ValidationRuleAssigned, meta: Envelope) -> 
 
 def apply_assignment(rows: Rows, event: campaigns.ValidationRuleAssigned, meta: Envelope) -> None:
     rows.put(ASSIGNMENTS, _assignment_key(event, meta), {"rule_id": event.assignment.rule_id})
+
+
+# -- promotions and categories ----------------------------------------------------------------------
+
+TierEvent = (
+    promotions.PromotionTierCreated
+    | promotions.PromotionTierUpdated
+    | promotions.PromotionTierEnabled
+    | promotions.PromotionTierDisabled
+    | promotions.PromotionTierDeleted
+)
+StackEvent = (
+    promotions.PromotionStackCreated
+    | promotions.PromotionStackUpdated
+    | promotions.PromotionStackDeleted
+)
+CategoryEvent = promotions.CategoryCreated | promotions.CategoryUpdated | promotions.CategoryDeleted
+
+
+def keys_tier(event: TierEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield TIERS, (meta.project_id, event.tier.id)
+
+
+def apply_tier(rows: Rows, event: TierEvent, meta: Envelope) -> None:
+    tier = event.tier
+    row = {"campaign_id": tier.campaign_id, "version": meta.position, "doc": document(tier)}
+    rows.put(TIERS, (meta.project_id, tier.id), row)
+
+
+def apply_tier_deleted(rows: Rows, event: promotions.PromotionTierDeleted, meta: Envelope) -> None:
+    rows.delete(TIERS, meta.project_id, event.tier.id)
+
+
+def keys_stack(event: StackEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield STACKS, (meta.project_id, event.stack.id)
+
+
+def apply_stack(rows: Rows, event: StackEvent, meta: Envelope) -> None:
+    stack = event.stack
+    row = {
+        "campaign_id": stack.campaign_id,
+        "name": stack.name,
+        "tier_ids": stack.tier_ids,
+        "category_id": stack.category_id,
+    }
+    rows.put(STACKS, (meta.project_id, stack.id), row)
+
+
+def apply_stack_deleted(
+    rows: Rows, event: promotions.PromotionStackDeleted, meta: Envelope
+) -> None:
+    rows.delete(STACKS, meta.project_id, event.stack.id)
+
+
+def keys_category(event: CategoryEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield CATEGORIES, (meta.project_id, event.category.id)
+
+
+def apply_category(rows: Rows, event: CategoryEvent, meta: Envelope) -> None:
+    row = {"doc": document(event.category)}
+    rows.put(CATEGORIES, (meta.project_id, event.category.id), row)
+
+
+def apply_category_deleted(rows: Rows, event: promotions.CategoryDeleted, meta: Envelope) -> None:
+    rows.delete(CATEGORIES, meta.project_id, event.category.id)
 
 
 # -- customers, catalogue, orders -------------------------------------------------------------------
@@ -344,6 +420,24 @@ FOLDS = {
     campaigns.VouchersGenerated: Fold(keys_generated, apply_generated),
     campaigns.ValidationRuleCreated: Fold(keys_rule, apply_rule),
     campaigns.ValidationRuleAssigned: Fold(keys_assignment, apply_assignment),
+    **_same(
+        keys_tier,
+        apply_tier,
+        promotions.PromotionTierCreated,
+        promotions.PromotionTierUpdated,
+        promotions.PromotionTierEnabled,
+        promotions.PromotionTierDisabled,
+    ),
+    promotions.PromotionTierDeleted: Fold(keys_tier, apply_tier_deleted),
+    **_same(
+        keys_stack,
+        apply_stack,
+        promotions.PromotionStackCreated,
+        promotions.PromotionStackUpdated,
+    ),
+    promotions.PromotionStackDeleted: Fold(keys_stack, apply_stack_deleted),
+    **_same(keys_category, apply_category, promotions.CategoryCreated, promotions.CategoryUpdated),
+    promotions.CategoryDeleted: Fold(keys_category, apply_category_deleted),
     **_same(keys_customer, apply_customer, customers.CustomerCreated, customers.CustomerUpdated),
     customers.SegmentCreated: Fold(keys_segment, apply_segment),
     **_same(keys_order, apply_order, customers.OrderCreated, customers.OrderUpdated),
@@ -361,6 +455,9 @@ PROJECTION = Projection(
         VOUCHERS,
         RULES,
         ASSIGNMENTS,
+        TIERS,
+        STACKS,
+        CATEGORIES,
         CUSTOMERS,
         SEGMENTS,
         CATALOGUE,

@@ -58,6 +58,22 @@ from contracts.ledger import (
     RolledBackItem,
 )
 from contracts.messages import Event
+from contracts.promotions import (
+    Category,
+    CategoryCreated,
+    CategoryDeleted,
+    CategoryUpdated,
+    PromotionStack,
+    PromotionStackCreated,
+    PromotionStackDeleted,
+    PromotionStackUpdated,
+    PromotionTier,
+    PromotionTierCreated,
+    PromotionTierDeleted,
+    PromotionTierDisabled,
+    PromotionTierEnabled,
+    PromotionTierUpdated,
+)
 from contracts.webhooks import (
     DeliveryAttempted,
     Endpoint,
@@ -115,6 +131,7 @@ class World:
         self.happened: list[Happened] = [
             *self._campaigns(),
             *self._rules(),
+            *self._promotions(),
             *self._catalog(),
             *self._customers(),
             *self._ledger(),
@@ -256,6 +273,64 @@ class World:
             Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=assigned)),
             Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=second)),
         ]
+
+    def _promotions(self) -> list[Happened]:
+        books = Category(id="cat_1", name="Books", hierarchy=2, created_at=at(1))
+        first = books.model_copy(update={"hierarchy": 0, "updated_at": at(2), "version": 2})
+        gone = Category(id="cat_2", name="Gone", hierarchy=1, created_at=at(3))
+        tier = PromotionTier(
+            id="promo_1",
+            campaign_id="camp_3",
+            name="Ten off",
+            banner="10 % off everything",
+            action={
+                "discount": {"type": "PERCENT", "percent_off": 10.0, "effect": "APPLY_TO_ORDER"}
+            },
+            metadata={"shelf": "front"},
+            hierarchy=2,
+            start_date=at(-60),
+            validity_day_of_week=[1, 2],
+            category_id="cat_1",
+            created_at=at(4),
+        )
+        off = tier.model_copy(update={"active": False, "updated_at": at(5), "version": 2})
+        renamed = tier.model_copy(update={"name": "Ten", "updated_at": at(6), "version": 3})
+        second = PromotionTier(
+            id="promo_2",
+            campaign_id="camp_3",
+            name="One off",
+            action={"discount": {"type": "AMOUNT", "amount_off": 100.0}},
+            created_at=at(5),
+        )
+        third = second.model_copy(update={"id": "promo_3"})
+        stack = PromotionStack(
+            id="stack_1",
+            campaign_id="camp_3",
+            name="Both",
+            tier_ids=["promo_2", "promo_1"],
+            category_id="cat_1",
+            created_at=at(6),
+        )
+        changed = stack.model_copy(update={"name": "Two", "updated_at": at(7), "version": 2})
+        other = stack.model_copy(update={"id": "stack_2", "category_id": None})
+        history = [
+            ("category-cat_1", CategoryCreated(category=books)),
+            ("category-cat_1", CategoryUpdated(category=first)),
+            ("category-cat_2", CategoryCreated(category=gone)),
+            ("category-cat_2", CategoryDeleted(category=gone)),
+            ("promotion-tier-promo_1", PromotionTierCreated(tier=tier)),
+            ("promotion-tier-promo_1", PromotionTierDisabled(tier=off)),
+            ("promotion-tier-promo_1", PromotionTierEnabled(tier=tier)),
+            ("promotion-tier-promo_1", PromotionTierUpdated(tier=renamed)),
+            ("promotion-tier-promo_2", PromotionTierCreated(tier=second)),
+            ("promotion-tier-promo_3", PromotionTierCreated(tier=third)),
+            ("promotion-tier-promo_3", PromotionTierDeleted(tier=third)),
+            ("promotion-stack-stack_1", PromotionStackCreated(stack=stack)),
+            ("promotion-stack-stack_1", PromotionStackUpdated(stack=changed)),
+            ("promotion-stack-stack_2", PromotionStackCreated(stack=other)),
+            ("promotion-stack-stack_2", PromotionStackDeleted(stack=other)),
+        ]
+        return [Happened("campaigns", stream, event) for stream, event in history]
 
     # -- catalogue and customers ------------------------------------------------------------------
 
@@ -415,6 +490,7 @@ class World:
             ("redemption-r_5", self._again(customer, "r_5", 2700)),
             ("redemption-r_3", self._single(customer)),
             ("redemption-r_3", self._rollback(customer)),
+            ("redemption-r_6", self._of_tier(customer)),
             (
                 "redemption-rf_1",
                 RedemptionFailed(
@@ -567,6 +643,38 @@ class World:
             ],
         )
         return RedemptionSucceeded(items=[item], customer=customer, order=order, redeemed_at=at(31))
+
+    def tier_snapshot(self) -> dict:
+        """Return a tier as plans name it."""
+        state = {
+            "id": "promo_1",
+            "campaign_id": "camp_3",
+            "name": "Ten",
+            "action": {
+                "discount": {"type": "PERCENT", "percent_off": 10.0, "effect": "APPLY_TO_ORDER"}
+            },
+            "created_at": at(4),
+        }
+        return public.promotion_tier(state, {"id": "camp_3", "active": True})
+
+    def _of_tier(self, customer: dict) -> RedemptionSucceeded:
+        order_id = ids.order_id(self.project_id, "o-6")
+        order = self.priced(order_id, "o-6", 1000, 100)
+        item = RedeemedItem(
+            redemption_id="r_6",
+            redeemable={"object": "promotion_tier", "id": "promo_1"},
+            related_object_type="promotion_tier",
+            related_object_id="promo_1",
+            promotion_tier=self.tier_snapshot(),
+            promotion_stack={"id": "stack_1", "name": "Two"},
+            campaign_id="camp_3",
+            campaign_name="Tiers",
+            discount_amount=100,
+            result={"discount": PERCENT.discount},
+            order=order,
+            posted=[self._posted("tier-uses/promo_1", f"order/{order_id}", "use", 1, 1, None)],
+        )
+        return RedemptionSucceeded(items=[item], customer=customer, order=order, redeemed_at=at(35))
 
     def _rollback(self, customer: dict) -> RedemptionRolledBack:
         order_id = ids.order_id(self.project_id, "o-2")

@@ -9,6 +9,7 @@ from gateway.read_models import (
     ledger,
     orders,
     own,
+    promotions,
     webhooks,
 )
 from runtime.read_model import Projection
@@ -17,6 +18,7 @@ PROJECTION = Projection(
     [
         *own.TABLES,
         *campaigns.TABLES,
+        *promotions.TABLES,
         *catalog.TABLES,
         *customers.TABLES,
         *orders.TABLES,
@@ -27,6 +29,7 @@ PROJECTION = Projection(
     {
         **own.FOLDS,
         **campaigns.FOLDS,
+        **promotions.FOLDS,
         **catalog.FOLDS,
         **customers.FOLDS,
         **orders.FOLDS,

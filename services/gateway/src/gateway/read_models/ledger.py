@@ -75,7 +75,12 @@ CUSTOMER_TOTALS = Table(
     {"project_id": "text", "customer_id": "text"},
     dict.fromkeys(("redeemed", "failed", "rolled_back", "gift_amount"), "bigint"),
 )
-TABLES = [REDEMPTIONS, ACCOUNTS, TRANSACTIONS, CAMPAIGN_TOTALS, CUSTOMER_TOTALS]
+TIER_TOTALS = Table(
+    "tier_totals",
+    {"project_id": "text", "tier_id": "text"},
+    dict.fromkeys(("redeemed", "orders_amount", "discount_amount"), "bigint"),
+)
+TABLES = [REDEMPTIONS, ACCOUNTS, TRANSACTIONS, CAMPAIGN_TOTALS, CUSTOMER_TOTALS, TIER_TOTALS]
 
 
 # -- which rows ----------------------------------------------------------------------------------
@@ -104,6 +109,8 @@ def _common_keys(
         yield REDEMPTIONS, (project_id, item.redemption_id)
         if item.campaign_id is not None:
             yield CAMPAIGN_TOTALS, (project_id, item.campaign_id)
+        if item.related_object_type == "promotion_tier":
+            yield TIER_TOTALS, (project_id, item.related_object_id)
         for number, posted in enumerate(item.posted):
             yield ACCOUNTS, (project_id, posted.account)
             if posted.unit == "credit":
@@ -152,6 +159,7 @@ def apply_succeeded(rows: Rows, event: RedemptionSucceeded, envelope: Envelope) 
             rows, project_id, shown, event.redeemed_at, event.order, voucher_id, item.campaign_id
         )
         _totals(rows, project_id, item, event.order, is_rollback=False)
+        _tier_totals(rows, project_id, item, event.order, 1, item.discount_amount)
         _post(rows, envelope, item, event.redeemed_at, "CREDITS_REDEMPTION")
     _customer(rows, project_id, event.customer, redeemed=1, gift_amount=_credits(event))
     apply_ledger(rows, envelope, event.order, event.redeemed_at, _root(event))
@@ -170,6 +178,7 @@ def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelop
         _put_redemption(rows, project_id, shown, at, event.order, voucher_id, item.campaign_id)
         _mark(rows, project_id, item.redemption_id, item.rollback_id, at)
         _totals(rows, project_id, item, event.order, is_rollback=True)
+        _tier_totals(rows, project_id, item, event.order, -1, -item.discount_amount)
         _post(rows, envelope, item, at, "CREDITS_REFUND")
     _customer(rows, project_id, event.customer, rolled_back=1, gift_amount=_credits(event))
     if event.order_mode == "WITH_ORDER":
@@ -357,6 +366,16 @@ def _totals(
         amount_redeemed=credited,
         orders_amount=amount,
     )
+
+
+def _tier_totals(
+    rows: Rows, project_id: str, item: Any, order: JsonObject | None, uses: int, discount: int
+) -> None:
+    if item.related_object_type != "promotion_tier":
+        return
+    key = (project_id, item.related_object_id)
+    amount = uses * ((order or {}).get("amount") or 0)
+    _add(rows, TIER_TOTALS, key, redeemed=uses, orders_amount=amount, discount_amount=discount)
 
 
 def _credits(event: RedemptionSucceeded | RedemptionRolledBack) -> int:

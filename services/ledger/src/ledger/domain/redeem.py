@@ -98,6 +98,7 @@ def _item(planned: PlannedRedemption, posted: list[Posted]) -> RedeemedItem:
         related_object_id=planned.related_object_id,
         voucher=planned.voucher,
         promotion_tier=planned.promotion_tier,
+        promotion_stack=planned.promotion_stack,
         campaign_id=planned.campaign_id,
         campaign_name=planned.campaign_name,
         amount=planned.amount,

@@ -159,8 +159,10 @@ def _give_back(
             related_object_id=item.related_object_id,
             voucher=item.voucher,
             promotion_tier=item.promotion_tier,
+            promotion_stack=item.promotion_stack,
             campaign_id=item.campaign_id,
             amount=-item.amount if item.amount is not None else None,
+            discount_amount=item.discount_amount,
             posted=[book.give_back(posted) for posted in item.posted],
         )
         for item in event.items

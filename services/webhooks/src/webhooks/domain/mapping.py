@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from contracts import campaigns, catalog, customers, distribution, gateway, ledger, public, webhooks
+from contracts import (
+    campaigns,
+    catalog,
+    customers,
+    distribution,
+    gateway,
+    ledger,
+    promotions,
+    public,
+    webhooks,
+)
 from contracts import ids as ids_of
 from contracts.campaigns import Campaign, ValidationRule, Voucher
 from contracts.errors import JsonObject
@@ -256,6 +266,43 @@ def on_rule_assigned(event: campaigns.ValidationRuleAssigned, known: Known) -> I
     yield Hook("business_validation_rule.assignment.created", assignment.id, data)
 
 
+# -- promotions ---------------------------------------------------------------------------------
+
+SIMPLE_TIER = ["id", "name", "banner", "campaign", "metadata"]
+SIMPLE_STACK = ["id", "name", "category_id", "tiers"]
+
+
+def on_tier(name: str, *dates: str) -> Render:
+    def render(event: Any, known: Known) -> Iterator[Hook]:
+        campaign_id = event.tier.campaign_id
+        campaign = _campaign(known, campaign_id)
+        state = campaign.model_dump(mode="json") if campaign is not None else None
+        shown = public.promotion_tier(event.tier.model_dump(mode="json"), state)
+        data = {"campaign": _simple_campaign(known, campaign_id), "promotion_tier": shown}
+        yield Hook(name, event.tier.id, {**data, **_of(shown, dates)})
+
+    return render
+
+
+def on_stack(name: str, *dates: str) -> Render:
+    def render(event: Any, known: Known) -> Iterator[Hook]:
+        shown = public.promotion_stack(event.stack.model_dump(mode="json"))
+        stack = _only(shown, SIMPLE_STACK) or {}
+        stack["campaign"] = {"id": event.stack.campaign_id}
+        campaign = _simple_campaign(known, event.stack.campaign_id)
+        data = {"campaign": campaign, "promotion_stack": stack}
+        yield Hook(name, event.stack.id, {**data, **_of(shown, dates)})
+
+    return render
+
+
+def _simple_tier(tier: JsonObject | None) -> JsonObject | None:
+    shown = _only(tier, SIMPLE_TIER)
+    if shown is not None and shown.get("campaign"):
+        shown["campaign"] = {"id": shown["campaign"].get("id")}
+    return shown
+
+
 # -- customers ----------------------------------------------------------------------------------
 
 
@@ -286,8 +333,8 @@ def _redemption_data(
         "campaign": _simple_campaign(known, campaign_id),
         "voucher": _only(voucher, SIMPLE_VOUCHER),
         "holder": None,
-        "promotion_tier": None,
-        "promotion_stack": None,
+        "promotion_tier": _simple_tier(item.get("promotion_tier")),
+        "promotion_stack": item.get("promotion_stack"),
         "redemption": _only(redemption, SIMPLE_REDEMPTION),
     }
 
@@ -310,8 +357,10 @@ def on_redemption_succeeded(event: ledger.RedemptionSucceeded, known: Known) -> 
 def on_redemption_failed(event: ledger.RedemptionFailed, known: Known) -> Iterator[Hook]:
     told = _json(event)
     shown = public.failed_redemption(known.project_id, told)
-    voucher = (told.get("refused") or {}).get("voucher")
-    item = {"voucher": voucher, "campaign_id": (voucher or {}).get("campaign_id")}
+    refused = told.get("refused") or {}
+    voucher, tier = refused.get("voucher"), refused.get("promotion_tier")
+    campaign_id = (voucher or tier or {}).get("campaign_id")
+    item = {"voucher": voucher, "promotion_tier": tier, "campaign_id": campaign_id}
     data = _redemption_data(known, told, shown, item)
     data["created_at"] = public.instant(event.failed_at)
     yield Hook("redemption.failed", shown["id"], data)
@@ -507,6 +556,29 @@ MAPPED: Mapping[type[Event], Mapped] = {
     campaigns.ValidationRuleAssigned: _mapped(
         on_rule_assigned, "business_validation_rule.assignment.created"
     ),
+    promotions.PromotionTierCreated: _mapped(
+        on_tier("campaign.promotion_tier.created", "created_at"), "campaign.promotion_tier.created"
+    ),
+    promotions.PromotionTierUpdated: _mapped(
+        on_tier("campaign.promotion_tier.updated", "updated_at"), "campaign.promotion_tier.updated"
+    ),
+    promotions.PromotionTierEnabled: _mapped(
+        on_tier("campaign.promotion_tier.enabled"), "campaign.promotion_tier.enabled"
+    ),
+    promotions.PromotionTierDisabled: _mapped(
+        on_tier("campaign.promotion_tier.disabled"), "campaign.promotion_tier.disabled"
+    ),
+    promotions.PromotionTierDeleted: _mapped(
+        on_tier("campaign.promotion_tier.deleted"), "campaign.promotion_tier.deleted"
+    ),
+    promotions.PromotionStackCreated: _mapped(
+        on_stack("campaign.promotion_stack.created", "created_at"),
+        "campaign.promotion_stack.created",
+    ),
+    promotions.PromotionStackUpdated: _mapped(
+        on_stack("campaign.promotion_stack.updated", "updated_at"),
+        "campaign.promotion_stack.updated",
+    ),
     customers.CustomerCreated: _mapped(on_customer("customer.created"), "customer.created"),
     customers.CustomerUpdated: _mapped(on_customer("customer.updated"), "customer.updated"),
     ledger.RedemptionSucceeded: _mapped(
@@ -529,6 +601,10 @@ NO_PUBLIC_NAME = "the public API has no project webhook for it"
 INTERNAL = "it concerns the platform, not the project"
 OWN = "it tells of webhooks; telling that by webhook would never end"
 IGNORED: Mapping[type[Event], str] = {
+    promotions.PromotionStackDeleted: NO_PUBLIC_NAME,
+    promotions.CategoryCreated: NO_PUBLIC_NAME,
+    promotions.CategoryUpdated: NO_PUBLIC_NAME,
+    promotions.CategoryDeleted: NO_PUBLIC_NAME,
     catalog.ProductCreated: NO_PUBLIC_NAME,
     catalog.ProductUpdated: NO_PUBLIC_NAME,
     catalog.SkuCreated: NO_PUBLIC_NAME,
@@ -571,13 +647,20 @@ def hooks(event: Event, known: Known, wanted: frozenset[str] | set[str]) -> Iter
                 yield hook
 
 
+HOLDERS = ("voucher", "publication", "tier", "stack")
+"""Where an event keeps the state that may name a campaign."""
+
+
 def references(event: Any) -> set[str]:
     """Return the ids of campaigns and rules that rendering the event may look up."""
-    state = getattr(event, "voucher", None) or getattr(event, "publication", None) or event
+    state = next(
+        (state for name in HOLDERS if (state := getattr(event, name, None)) is not None), event
+    )
     found = {_field(state, "campaign_id")}
     found |= {item.campaign_id for item in getattr(event, "items", ())}
     refused = getattr(event, "refused", None) or {}
-    found.add((refused.get("voucher") or {}).get("campaign_id"))
+    for name in ("voucher", "promotion_tier"):
+        found.add((refused.get(name) or {}).get("campaign_id"))
     if isinstance(event, campaigns.ValidationRuleAssigned):
         found |= {event.assignment.rule_id, event.assignment.related_object_id}
     return {one for one in found if isinstance(one, str)}
