@@ -103,7 +103,11 @@ def test_a_campaign_is_created_once():
         ({"campaign_type": "SALE"}, "campaign_type"),
         ({"campaign_type": "GIFT_VOUCHERS"}, "voucher.type"),
         ({"type": "DYNAMIC"}, "type"),
-        ({"promotion": {"tiers": []}, "voucher": {}, "access_settings": {"a": 1}}, "promotion"),
+        (
+            {"campaign_type": "GIFT_VOUCHERS", "promotion": {"tiers": []}, "voucher": {}},
+            "promotion",
+        ),
+        ({"campaign_type": "PROMOTION", "voucher": {"type": "GIFT_VOUCHER"}}, "voucher"),
         ({"access_settings": {"assign": {}}}, "access_settings"),
         ({"activity_duration_after_publishing": "soon"}, "activity_duration_after_publishing"),
         ({"join_once": "yes"}, "join_once"),
@@ -270,7 +274,7 @@ def test_an_update_that_changes_nothing_is_no_event():
         ({"discount": {"type": "AMOUNT", "amount_off": 5}}, "invalid_voucher", "discount"),
         ({"discount": {"type": "PERCENT", "percent_off": 0}}, "invalid_payload", "percent_off"),
         ({"start_date": "2026-02-30"}, "invalid_payload", "start_date"),
-        ({"category_id": "cat_9"}, "not_found", "cat_9"),
+        ({"category_id": 9}, "invalid_payload", "category_id"),
         ({"access_settings": {"assign": {}}}, "invalid_payload", "access_settings"),
     ],
 )
@@ -534,10 +538,11 @@ def test_products_may_be_named_by_their_source_id():
     }
 
 
-@pytest.mark.parametrize("target", ["promotion_tier", "planet"])
+@pytest.mark.parametrize("target", ["earning_rule", "planet"])
 def test_rules_are_assigned_to_campaigns_and_vouchers(target):
     check_target_type("campaign")
     check_target_type("voucher")
+    check_target_type("promotion_tier")
     with pytest.raises(DomainError) as refused:
         check_target_type(target)
     assert refused.value.prop == "related_object_type"

@@ -124,8 +124,7 @@ def test_percentages(percent):
             {"validity_hours": {"daily": []}, "validity_day_of_week": [1]},
             "validity_hours",
         ),
-        ({"category": "Toys"}, "category"),
-        ({"category_id": "cat_1"}, None),
+        ({"category_id": 5}, "category_id"),
     ],
 )
 def test_a_wrong_definition_is_refused_by_name(changes, prop):
@@ -136,11 +135,9 @@ def test_a_wrong_definition_is_refused_by_name(changes, prop):
         assert prop in refused.value.details
 
 
-def test_a_category_that_is_not_there_is_not_found():
-    with pytest.raises(DomainError) as refused:
-        read_definition({**COUPON, "category_id": "cat_1"}, "voucher")
-    assert refused.value.status == 404
-    assert refused.value.details == "Cannot find category with id cat_1"
+def test_a_category_is_kept_as_the_handler_found_it():
+    assert read_definition({**COUPON, "category_id": "cat_1"}).category_id == "cat_1"
+    assert read_definition({**COUPON, "category_id": None}).category_id is None
 
 
 def test_a_change_touches_what_was_sent_and_null_clears():

@@ -27,6 +27,10 @@ async def audit(connection: Connection) -> list[str]:
         f"project {project_id}: the assignment {assignment_id} is not noted as it was logged"
         for project_id, assignment_id in await queries.assignment_differences(connection)
     ]
+    findings += [
+        f"project {project_id}: {what} {one} is not noted as its stream says"
+        for project_id, what, one in await queries.promotion_differences(connection)
+    ]
     async with connection.transaction():
         findings += [
             f"project {project_id}: code {code} is listed under {voucher_id}"

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import BaseModel
+
 from campaigns import codes, limits, queries
 from campaigns.domain import assignment as assignments
 from campaigns.domain import campaign as campaigns
+from campaigns.domain import category as categories
+from campaigns.domain import promotion_stack as stacks
+from campaigns.domain import promotion_tier as tiers
 from campaigns.domain import rule as rules
 from campaigns.domain import voucher as vouchers
 from campaigns.domain.campaign import CampaignState
+from campaigns.domain.category import CategoryState
 from campaigns.domain.codes import code as read_code
 from campaigns.domain.codes import code_config
 from campaigns.domain.errors import duplicate, not_found
 from campaigns.domain.periods import parse_duration
+from campaigns.domain.promotion_stack import PromotionStackState
+from campaigns.domain.promotion_tier import PromotionTierState
 from contracts import ids
 from contracts.campaigns import (
     AddVouchers,
@@ -33,7 +41,19 @@ from contracts.campaigns import (
 from contracts.distribution import CodeRequested, PublicationSucceeded
 from contracts.errors import JsonObject
 from contracts.messages import Command, Event
-from contracts.payload import refuse
+from contracts.payload import join, refuse, text
+from contracts.promotions import (
+    CreateCategory,
+    CreatePromotionStack,
+    CreatePromotionTier,
+    DeleteCategory,
+    DeletePromotionStack,
+    DeletePromotionTier,
+    SetPromotionTierActive,
+    UpdateCategory,
+    UpdatePromotionStack,
+    UpdatePromotionTier,
+)
 from runtime.aggregate import Aggregate
 from runtime.consumer import Handler
 from runtime.unit import Unit
@@ -41,6 +61,11 @@ from runtime.unit import Unit
 CAMPAIGN: Aggregate[CampaignState] = Aggregate("campaign", CampaignState, campaigns.evolve)
 VOUCHER: Aggregate[Voucher] = Aggregate("voucher", Voucher, vouchers.evolve)
 RULE: Aggregate[ValidationRule] = Aggregate("validation-rule", ValidationRule, rules.evolve)
+CATEGORY: Aggregate[CategoryState] = Aggregate("category", CategoryState, categories.evolve)
+TIER: Aggregate[PromotionTierState] = Aggregate("promotion-tier", PromotionTierState, tiers.evolve)
+STACK: Aggregate[PromotionStackState] = Aggregate(
+    "promotion-stack", PromotionStackState, stacks.evolve
+)
 ASSIGNMENT: Aggregate[Assignment] = Aggregate("assignment", Assignment, assignments.evolve)
 
 
@@ -50,6 +75,7 @@ ASSIGNMENT: Aggregate[Assignment] = Aggregate("assignment", Assignment, assignme
 async def create_campaign(unit: Unit, command: CreateCampaign) -> JsonObject:
     """Create a campaign; its codes follow, a single one at once."""
     state = await unit.load(CAMPAIGN, command.campaign_id)
+    command = await _with_categories(unit, command)
     events = campaigns.decide_create_campaign(state, command, unit.now)
     await _check_rules(unit, command.validation_rules)
     campaign = unit.append(CAMPAIGN, command.campaign_id, *events).campaign
@@ -58,10 +84,20 @@ async def create_campaign(unit: Unit, command: CreateCampaign) -> JsonObject:
     await _start_generation(unit, campaign, events)
     count = await _create_first_code(unit, campaign, command)
     assigned = await _assign_all(unit, command.validation_rules, "campaign", campaign.id)
+    await _create_tiers(unit, campaign, command.definition)
     return {
         "campaign": _json(campaign.model_copy(update={"vouchers_count": count})),
         "assignments": assigned,
     }
+
+
+async def _with_categories(unit: Unit, command: CreateCampaign) -> CreateCampaign:
+    """Return the command with the ids of the categories that campaign and template name."""
+    definition = await _with_category(unit, command.definition)
+    template = definition.get("voucher")
+    if isinstance(template, dict):
+        definition = {**definition, "voucher": await _with_category(unit, template)}
+    return command.model_copy(update={"definition": definition})
 
 
 async def _create_first_code(unit: Unit, campaign: Campaign, command: CreateCampaign) -> int:
@@ -78,7 +114,8 @@ async def update_campaign(unit: Unit, command: UpdateCampaign) -> JsonObject:
     state = await _campaign(unit, command.campaign_id)
     campaign_id = state.campaign.id
     count = await queries.count_codes(unit.connection, unit.project_id, campaign_id)
-    events = campaigns.decide_update_campaign(state, command.changes, unit.now, count)
+    changes = await _with_category(unit, command.changes)
+    events = campaigns.decide_update_campaign(state, changes, unit.now, count)
     campaign = unit.append(CAMPAIGN, campaign_id, *events).campaign
     return {"campaign": _json(campaign.model_copy(update={"vouchers_count": count}))}
 
@@ -96,6 +133,8 @@ async def set_campaign_active(unit: Unit, command: SetCampaignActive) -> JsonObj
 async def add_vouchers(unit: Unit, command: AddVouchers) -> JsonObject:
     """Add one code at once, or start the generation of many."""
     state = await _campaign(unit, command.campaign_id)
+    overrides = await _with_category(unit, command.overrides)
+    command = command.model_copy(update={"overrides": overrides})
     events = campaigns.decide_add_vouchers(state, command, unit.now)
     campaign = state.campaign
     if not events:
@@ -185,7 +224,7 @@ async def _take_code(
 
 async def create_voucher(unit: Unit, command: CreateVoucher) -> JsonObject:
     """Create a code with a definition of its own."""
-    body = command.definition
+    body = await _with_category(unit, command.definition)
     campaign = await _campaign_of_voucher(unit, body)
     config = body.get("code_config")
     config = None if config is None else code_config("code_config", config)
@@ -210,6 +249,7 @@ async def _campaign_of_voucher(unit: Unit, body: JsonObject) -> Campaign | None:
         raise refuse("campaign_id", "must be a string")
     state = await _campaign(unit, name)
     campaigns.refuse_standalone(state.campaign)
+    campaigns.refuse_promotion(state.campaign)
     template = state.campaign.voucher
     if template is not None and body.get("type", template.type) != template.type:
         raise refuse("type", f"must be {template.type}, as in campaign {state.campaign.id}")
@@ -220,7 +260,8 @@ async def update_voucher(unit: Unit, command: UpdateVoucher) -> JsonObject:
     """Change what was sent; the code stops inheriting what it is from its campaign."""
     voucher, campaign = await _voucher(unit, command.code)
     template = None if campaign is None else campaign.voucher
-    events = vouchers.decide_update_voucher(voucher, template, command.changes, unit.now)
+    changes = await _with_category(unit, command.changes)
+    events = vouchers.decide_update_voucher(voucher, template, changes, unit.now)
     if events:
         voucher = unit.append(VOUCHER, voucher.id, *events)
     return _with_campaign({"voucher": _json(voucher)}, campaign)
@@ -252,6 +293,185 @@ async def _voucher(unit: Unit, code_or_id: str) -> tuple[Voucher, Campaign | Non
     return voucher, None if state is None else state.campaign
 
 
+# -- promotions -----------------------------------------------------------------------------------
+
+
+async def _create_tiers(unit: Unit, campaign: Campaign, definition: JsonObject) -> None:
+    """Make the tiers that a new campaign's body defines, in its order."""
+    for index, body in enumerate(tiers.tiers_of(definition)):
+        path = f"promotion.tiers[{index}]"
+        rule_ids = tiers.assigned_rules(f"{path}.", body)
+        await _create_tier(unit, unit.new_id("promo"), campaign, body, rule_ids, path)
+
+
+async def create_promotion_tier(unit: Unit, command: CreatePromotionTier) -> JsonObject:
+    """Add a tier to a campaign."""
+    campaign = (await _campaign(unit, command.campaign_id)).campaign
+    rule_ids = command.validation_rules or tiers.assigned_rules("", command.definition)
+    state = await _create_tier(unit, command.tier_id, campaign, command.definition, rule_ids)
+    return {"promotion_tier": _json(state.tier)}
+
+
+async def _create_tier(
+    unit: Unit,
+    tier_id: str,
+    campaign: Campaign,
+    definition: JsonObject,
+    rule_ids: Sequence[str],
+    path: str = "",
+) -> PromotionTierState:
+    assert await unit.load(TIER, tier_id) is None, "a tier's id is drawn for it"
+    body = await _with_category(unit, definition, path)
+    others, last = await queries.tier_count(unit.connection, unit.project_id, campaign.id)
+    if others >= limits.TIERS_PER_CAMPAIGN_MAX:
+        raise refuse("campaign_id", f"must have at most {limits.TIERS_PER_CAMPAIGN_MAX} tiers")
+    event = tiers.decide_create(tier_id, campaign, body, last, unit.now, path)
+    await _check_rules(unit, rule_ids)
+    await queries.keep_tier(unit.connection, unit.project_id, event.tier)
+    state = unit.append(TIER, tier_id, event)
+    await _assign_all(unit, rule_ids, "promotion_tier", tier_id)
+    return state
+
+
+async def update_promotion_tier(unit: Unit, command: UpdatePromotionTier) -> JsonObject:
+    """Change what was sent; rules that are named are assigned besides those that are."""
+    state = await _tier(unit, command.tier_id)
+    changes = await _with_category(unit, command.changes)
+    events = tiers.decide_update(state, changes, unit.now)
+    rule_ids = command.validation_rules or tiers.assigned_rules("", changes)
+    await _check_rules(unit, rule_ids)
+    for event in events:
+        await queries.keep_tier(unit.connection, unit.project_id, event.tier)
+    state = unit.append(TIER, command.tier_id, *events)
+    taken = await queries.rules_of(unit.connection, unit.project_id, command.tier_id)
+    new = [rule_id for rule_id in rule_ids if rule_id not in taken]
+    await _assign_all(unit, new, "promotion_tier", command.tier_id)
+    return {"promotion_tier": _json(state.tier)}
+
+
+async def set_promotion_tier_active(unit: Unit, command: SetPromotionTierActive) -> JsonObject:
+    """Switch a tier on or off."""
+    state = await _tier(unit, command.tier_id)
+    events = tiers.decide_set_active(state, command.active, unit.now)
+    return {"promotion_tier": _json(unit.append(TIER, command.tier_id, *events).tier)}
+
+
+async def delete_promotion_tier(unit: Unit, command: DeletePromotionTier) -> JsonObject:
+    """Delete a tier that no stack names."""
+    state = await _tier(unit, command.tier_id)
+    # First the row, on which a stack that is being made has a lock; then who names it.
+    await queries.forget_tier(unit.connection, unit.project_id, state.tier)
+    stack_ids = await queries.stacks_of(unit.connection, unit.project_id, command.tier_id)
+    unit.append(TIER, command.tier_id, tiers.decide_delete(state, stack_ids))
+    return {}
+
+
+async def _tier(unit: Unit, tier_id: str) -> PromotionTierState:
+    return tiers.existing(await unit.load(TIER, tier_id), tier_id)
+
+
+async def create_promotion_stack(unit: Unit, command: CreatePromotionStack) -> JsonObject:
+    """Put tiers of a campaign into an order."""
+    campaign = (await _campaign(unit, command.campaign_id)).campaign
+    assert await unit.load(STACK, command.stack_id) is None, "a stack's id is drawn for it"
+    body = await _with_category(unit, command.definition)
+    known = await queries.lock_tiers(
+        unit.connection, unit.project_id, campaign.id, stacks.named_tiers(body)
+    )
+    event = stacks.decide_create(command.stack_id, campaign, body, known, unit.now)
+    state = unit.append(STACK, command.stack_id, event)
+    await queries.keep_stack(unit.connection, unit.project_id, state.stack)
+    return {"promotion_stack": _json(state.stack)}
+
+
+async def update_promotion_stack(unit: Unit, command: UpdatePromotionStack) -> JsonObject:
+    """Change what was sent."""
+    campaign, state = await _stack(unit, command.campaign_id, command.stack_id)
+    changes = await _with_category(unit, command.changes)
+    known = await queries.lock_tiers(
+        unit.connection, unit.project_id, campaign.id, stacks.named_tiers(changes)
+    )
+    events = stacks.decide_update(state, changes, known, unit.now)
+    state = unit.append(STACK, command.stack_id, *events)
+    await queries.keep_stack(unit.connection, unit.project_id, state.stack)
+    return {"promotion_stack": _json(state.stack)}
+
+
+async def delete_promotion_stack(unit: Unit, command: DeletePromotionStack) -> JsonObject:
+    """Delete a stack; its tiers stay."""
+    _, state = await _stack(unit, command.campaign_id, command.stack_id)
+    unit.append(STACK, command.stack_id, stacks.decide_delete(state))
+    await queries.forget_stack(unit.connection, unit.project_id, command.stack_id)
+    return {}
+
+
+async def _stack(
+    unit: Unit, campaign_name: str, stack_id: str
+) -> tuple[Campaign, PromotionStackState]:
+    campaign = (await _campaign(unit, campaign_name)).campaign
+    state = stacks.existing(await unit.load(STACK, stack_id), stack_id, campaign.id)
+    return campaign, state
+
+
+# -- categories -----------------------------------------------------------------------------------
+
+
+async def create_category(unit: Unit, command: CreateCategory) -> JsonObject:
+    """Make a category; its name is its own in the project."""
+    assert await unit.load(CATEGORY, command.category_id) is None, "its id is drawn for it"
+    event = categories.decide_create(command.category_id, command.definition, unit.now)
+    if (
+        await queries.category_count(unit.connection, unit.project_id)
+        >= limits.CATEGORIES_PER_PROJECT_MAX
+    ):
+        raise refuse(
+            "name", f"must be one of at most {limits.CATEGORIES_PER_PROJECT_MAX} categories"
+        )
+    await _take_category_name(unit, event.category.name, command.category_id)
+    return {"category": _json(unit.append(CATEGORY, command.category_id, event).category)}
+
+
+async def update_category(unit: Unit, command: UpdateCategory) -> JsonObject:
+    """Change what was sent."""
+    state = categories.existing(await unit.load(CATEGORY, command.category_id), command.category_id)
+    events = categories.decide_update(state, command.changes, unit.now)
+    for event in events:
+        if event.category.name != state.category.name:
+            await queries.free_category_name(unit.connection, unit.project_id, state.category.name)
+            await _take_category_name(unit, event.category.name, command.category_id)
+    return {"category": _json(unit.append(CATEGORY, command.category_id, *events).category)}
+
+
+async def delete_category(unit: Unit, command: DeleteCategory) -> JsonObject:
+    """Delete a category; what has it counts as without."""
+    state = categories.existing(await unit.load(CATEGORY, command.category_id), command.category_id)
+    await queries.free_category_name(unit.connection, unit.project_id, state.category.name)
+    unit.append(CATEGORY, command.category_id, categories.decide_delete(state))
+    return {}
+
+
+async def _take_category_name(unit: Unit, name: str, category_id: str) -> None:
+    connection, project_id = unit.connection, unit.project_id
+    if not await queries.take_category_name(connection, project_id, name, category_id):
+        raise duplicate("category", "name", name)
+
+
+async def _with_category(unit: Unit, body: JsonObject, path: str = "") -> JsonObject:
+    """Return the body with the id of the category that it names, by ``category_id`` or ``category``."""
+    if "category_id" not in body and "category" not in body:
+        return body
+    field = "category_id" if body.get("category_id") is not None else "category"
+    rest = {name: value for name, value in body.items() if name not in {"category", "category_id"}}
+    if body.get(field) is None:
+        return {**rest, "category_id": None}
+    name = text(limits.NAME_LENGTH_MAX)(join(path, field), body[field])
+    state = await unit.load(CATEGORY, name)
+    if state is None or state.is_deleted:
+        found = await queries.category_named(unit.connection, unit.project_id, name)
+        state = None if found is None else await unit.load(CATEGORY, found)
+    return {**rest, "category_id": categories.existing(state, name).category.id}
+
+
 # -- validation rules ---------------------------------------------------------------------------
 
 
@@ -265,11 +485,13 @@ async def create_validation_rule(unit: Unit, command: CreateValidationRule) -> J
 
 
 async def assign_validation_rule(unit: Unit, command: AssignValidationRule) -> JsonObject:
-    """Assign a rule to a campaign or a voucher."""
+    """Assign a rule to a campaign, a voucher or a promotion tier."""
     assignments.check_target_type(command.related_object_type)
     await _check_rules(unit, [command.rule_id])
     if command.related_object_type == "campaign":
         target_id = (await _campaign(unit, command.related_object_id)).campaign.id
+    elif command.related_object_type == "promotion_tier":
+        target_id = (await _tier(unit, command.related_object_id)).tier.id
     else:
         target_id = (await _voucher(unit, command.related_object_id))[0].id
     assignment = await _assign(
@@ -354,8 +576,9 @@ async def on_publication_succeeded(unit: Unit, event: PublicationSucceeded) -> N
 # -- answers ------------------------------------------------------------------------------------
 
 
-def _json(model: Campaign | Voucher | ValidationRule | Assignment) -> JsonObject:
-    return model.model_dump(mode="json")
+def _json(model: BaseModel) -> JsonObject:
+    shown: JsonObject = model.model_dump(mode="json")
+    return shown
 
 
 def _with_campaign(body: JsonObject, campaign: Campaign | None) -> JsonObject:
@@ -372,6 +595,16 @@ COMMANDS: Mapping[type[Command], Handler] = {
     SetVoucherActive: Handler(set_voucher_active),
     CreateValidationRule: Handler(create_validation_rule, lambda c: [(RULE, c.rule_id)]),
     AssignValidationRule: Handler(assign_validation_rule, lambda c: [(RULE, c.rule_id)]),
+    CreatePromotionTier: Handler(create_promotion_tier, lambda c: [(TIER, c.tier_id)]),
+    UpdatePromotionTier: Handler(update_promotion_tier, lambda c: [(TIER, c.tier_id)]),
+    SetPromotionTierActive: Handler(set_promotion_tier_active, lambda c: [(TIER, c.tier_id)]),
+    DeletePromotionTier: Handler(delete_promotion_tier, lambda c: [(TIER, c.tier_id)]),
+    CreatePromotionStack: Handler(create_promotion_stack, lambda c: [(STACK, c.stack_id)]),
+    UpdatePromotionStack: Handler(update_promotion_stack, lambda c: [(STACK, c.stack_id)]),
+    DeletePromotionStack: Handler(delete_promotion_stack, lambda c: [(STACK, c.stack_id)]),
+    CreateCategory: Handler(create_category, lambda c: [(CATEGORY, c.category_id)]),
+    UpdateCategory: Handler(update_category, lambda c: [(CATEGORY, c.category_id)]),
+    DeleteCategory: Handler(delete_category, lambda c: [(CATEGORY, c.category_id)]),
 }
 REACTIONS: Mapping[type[Event], Handler] = {
     CodeRequested: Handler(on_code_requested, lambda e: [(CAMPAIGN, e.campaign_id)]),

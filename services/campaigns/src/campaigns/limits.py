@@ -78,6 +78,18 @@ APPLICABLE_MAX = 1_000
 RULES_PER_TARGET_MAX = 10
 """Validation rules that one request assigns to what it creates."""
 
+HIERARCHY_MAX = 1_000_000
+"""Highest hierarchy of a category or a promotion tier."""
+
+CATEGORIES_PER_PROJECT_MAX = 1_000
+TIERS_PER_CAMPAIGN_MAX = 1_000
+TIERS_PER_REQUEST_MAX = 100
+"""Promotion tiers that are created with their campaign."""
+
+TIERS_PER_STACK_MAX = 30
+BANNER_LENGTH_MAX = 1_000
+"""Characters of what a promotion tier shows to a customer."""
+
 AUDIT_FINDINGS_MAX = 1_000
 """Findings that one audit names."""
 

@@ -8,6 +8,7 @@ from campaigns import limits
 from contracts import ids
 from contracts.campaigns import VoucherDefinition
 from contracts.errors import JsonObject
+from contracts.promotions import PromotionStack, PromotionTier
 from runtime.database import Connection
 
 
@@ -196,6 +197,155 @@ async def insert_assignment(
         assignment_id,
     )
     return status == "INSERT 0 1"
+
+
+async def rules_of(connection: Connection, project_id: str, target_id: str) -> frozenset[str]:
+    """Return the ids of the rules that are assigned to the target."""
+    rows = await connection.fetch(
+        "SELECT rule_id FROM assigned_rules WHERE project_id = $1 AND related_object_id = $2",
+        project_id,
+        target_id,
+    )
+    return frozenset(row["rule_id"] for row in rows)
+
+
+# -- promotions and categories ------------------------------------------------------------------
+
+
+async def tier_count(connection: Connection, project_id: str, campaign_id: str) -> tuple[int, int]:
+    """Return how many tiers the campaign has, and the highest hierarchy among them."""
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) AS count, coalesce(max(hierarchy), 0) AS last FROM promotion_tiers
+        WHERE project_id = $1 AND campaign_id = $2
+        """,
+        project_id,
+        campaign_id,
+    )
+    assert row is not None, "an aggregate has one row"
+    return row["count"], row["last"]
+
+
+async def keep_tier(connection: Connection, project_id: str, tier: PromotionTier) -> None:
+    """Note the tier and its hierarchy."""
+    await connection.execute(
+        """
+        INSERT INTO promotion_tiers (project_id, campaign_id, tier_id, hierarchy)
+        VALUES ($1, $2, $3, $4)
+        ON CONFLICT (project_id, campaign_id, tier_id) DO UPDATE SET hierarchy = EXCLUDED.hierarchy
+        """,
+        project_id,
+        tier.campaign_id,
+        tier.id,
+        tier.hierarchy,
+    )
+
+
+async def forget_tier(connection: Connection, project_id: str, tier: PromotionTier) -> None:
+    """Forget a tier that is deleted."""
+    await connection.execute(
+        """
+        DELETE FROM promotion_tiers
+        WHERE project_id = $1 AND campaign_id = $2 AND tier_id = $3
+        """,
+        project_id,
+        tier.campaign_id,
+        tier.id,
+    )
+
+
+async def lock_tiers(
+    connection: Connection, project_id: str, campaign_id: str, tier_ids: Sequence[str]
+) -> frozenset[str]:
+    """Return which of the tiers the campaign has; they cannot be deleted meanwhile."""
+    if not tier_ids:
+        return frozenset()
+    rows = await connection.fetch(
+        """
+        SELECT tier_id FROM promotion_tiers
+        WHERE project_id = $1 AND campaign_id = $2 AND tier_id = ANY($3::text[])
+        ORDER BY tier_id FOR SHARE
+        """,
+        project_id,
+        campaign_id,
+        list(tier_ids),
+    )
+    return frozenset(row["tier_id"] for row in rows)
+
+
+async def stacks_of(connection: Connection, project_id: str, tier_id: str) -> list[str]:
+    """Return the ids of the stacks that name the tier."""
+    rows = await connection.fetch(
+        """
+        SELECT stack_id FROM stacked_tiers WHERE project_id = $1 AND tier_id = $2
+        ORDER BY stack_id LIMIT 10
+        """,
+        project_id,
+        tier_id,
+    )
+    return [row["stack_id"] for row in rows]
+
+
+async def keep_stack(connection: Connection, project_id: str, stack: PromotionStack) -> None:
+    """Note which tiers the stack names, and no others."""
+    await forget_stack(connection, project_id, stack.id)
+    await connection.execute(
+        """
+        INSERT INTO stacked_tiers (project_id, tier_id, stack_id)
+        SELECT $1, t.tier_id, $3 FROM unnest($2::text[]) AS t(tier_id)
+        """,
+        project_id,
+        stack.tier_ids,
+        stack.id,
+    )
+
+
+async def forget_stack(connection: Connection, project_id: str, stack_id: str) -> None:
+    """Forget which tiers the stack named."""
+    await connection.execute(
+        "DELETE FROM stacked_tiers WHERE project_id = $1 AND stack_id = $2", project_id, stack_id
+    )
+
+
+async def category_count(connection: Connection, project_id: str) -> int:
+    """Return how many categories the project has."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM category_names WHERE project_id = $1", project_id
+    )
+    return count
+
+
+async def take_category_name(
+    connection: Connection, project_id: str, name: str, category_id: str
+) -> bool:
+    """Take the name for the category; False if it is taken."""
+    status = await connection.execute(
+        """
+        INSERT INTO category_names (project_id, name, category_id) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING
+        """,
+        project_id,
+        name,
+        category_id,
+    )
+    return status == "INSERT 0 1"
+
+
+async def free_category_name(connection: Connection, project_id: str, name: str) -> None:
+    """Free the name of a category that is renamed or deleted."""
+    await connection.execute(
+        "DELETE FROM category_names WHERE project_id = $1 AND name = $2", project_id, name
+    )
+
+
+async def category_named(connection: Connection, project_id: str, name: str) -> str | None:
+    """Return the id of the category with this name."""
+    found: str | None = await connection.fetchval(
+        "SELECT category_id FROM category_names WHERE project_id = $1 AND name = $2",
+        project_id,
+        name,
+    )
+    return found
 
 
 # -- generation ---------------------------------------------------------------------------------
@@ -413,6 +563,44 @@ async def assignment_differences(connection: Connection) -> list[tuple[str, str]
          AND l.rule_id = a.rule_id AND l.related_object_id = a.related_object_id
         WHERE a.assignment_id IS NULL OR l.assignment_id IS NULL
         ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def promotion_differences(connection: Connection) -> list[tuple[str, str, str]]:
+    """Return (project, what, id) of tiers, stacks and category names noted otherwise than they are.
+
+    Compared with the states of the streams, which the common audit compares with the log.
+    """
+    rows = await connection.fetch(
+        """
+        WITH noted AS (
+            SELECT project_id, 'tier' AS what, tier_id AS id,
+                   campaign_id || '/' || hierarchy AS value FROM promotion_tiers
+            UNION ALL
+            SELECT project_id, 'stack', stack_id, tier_id FROM stacked_tiers
+            UNION ALL
+            SELECT project_id, 'category', category_id, name FROM category_names
+        ), stated AS (
+            SELECT project_id, 'tier' AS what, state->'tier'->>'id' AS id,
+                   (state->'tier'->>'campaign_id') || '/' || (state->'tier'->>'hierarchy') AS value
+            FROM aggregates WHERE stream_id LIKE 'promotion-tier-%' AND state->>'is_deleted' = 'false'
+            UNION ALL
+            SELECT project_id, 'stack', state->'stack'->>'id', t.tier_id
+            FROM aggregates, jsonb_array_elements_text(state->'stack'->'tier_ids') AS t(tier_id)
+            WHERE stream_id LIKE 'promotion-stack-%' AND state->>'is_deleted' = 'false'
+            UNION ALL
+            SELECT project_id, 'category', state->'category'->>'id', state->'category'->>'name'
+            FROM aggregates WHERE stream_id LIKE 'category-%' AND state->>'is_deleted' = 'false'
+        )
+        SELECT coalesce(n.project_id, s.project_id), coalesce(n.what, s.what), coalesce(n.id, s.id)
+        FROM noted n FULL JOIN stated s
+          ON s.project_id = n.project_id AND s.what = n.what AND s.id = n.id AND s.value = n.value
+        WHERE n.id IS NULL OR s.id IS NULL
+        ORDER BY 1, 2, 3
         LIMIT $1
         """,
         limits.AUDIT_FINDINGS_MAX,

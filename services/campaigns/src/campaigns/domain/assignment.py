@@ -13,7 +13,7 @@ RELATED_OBJECT_TYPES = (
     "distribution",
     "reward_assignment",
 )
-ASSIGNABLE = ("campaign", "voucher")
+ASSIGNABLE = ("campaign", "voucher", "promotion_tier")
 """What rules can be assigned to so far."""
 
 

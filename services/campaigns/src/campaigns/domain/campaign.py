@@ -64,6 +64,9 @@ CampaignEvent = (
     | VouchersGenerationFailed
 )
 
+PROMOTION = "PROMOTION"
+"""Campaigns of tiers, which have no codes."""
+
 ALL_CAMPAIGN_TYPES = (
     "DISCOUNT_COUPONS",
     "GIFT_VOUCHERS",
@@ -127,7 +130,7 @@ def read_campaign(command: CreateCampaign, now: datetime) -> Campaign:
     body = command.definition
     required(_NEW["name"], body, "name")
     _refuse_unsupported(body)
-    values = _read(body, _NEW)
+    values = read(body, _NEW)
     values = {name: values[name] for name in values if values[name] is not None}
     check_period(values)
     period = {name: values.get(name) for name in PERIOD_FIELDS}
@@ -144,14 +147,20 @@ def read_campaign(command: CreateCampaign, now: datetime) -> Campaign:
 def _refuse_unsupported(body: JsonObject) -> None:
     campaign_type = optional(one_of(*ALL_CAMPAIGN_TYPES))
     kind = campaign_type("campaign_type", body.get("campaign_type"))
-    if kind is not None and kind not in CAMPAIGN_TYPES:
+    if kind is not None and kind not in {*CAMPAIGN_TYPES, PROMOTION}:
         raise unsupported("campaign_type", kind)
-    for name in ("referral_program", "promotion", "loyalty_tiers_expiration", "access_settings"):
+    if body.get("promotion") and kind not in {None, PROMOTION}:
+        raise refuse("promotion", f"must not be set, because the type is {kind}")
+    for name in ("referral_program", "loyalty_tiers_expiration", "access_settings"):
         if body.get(name):
             raise unsupported(name, "it")
 
 
-def _template(body: JsonObject, period: JsonObject) -> tuple[VoucherDefinition, Any]:
+def _template(body: JsonObject, period: JsonObject) -> tuple[VoucherDefinition | None, Any]:
+    if body.get("campaign_type") == PROMOTION or body.get("promotion"):
+        if body.get("voucher"):
+            raise refuse("voucher", f"must not be set, because the type is {PROMOTION}")
+        return None, PROMOTION
     voucher = required(json_object, body, "voucher")
     # A template has no period of its own: its codes are valid when their campaign is.
     voucher = {name: voucher[name] for name in voucher if name not in PERIOD_FIELDS}
@@ -161,11 +170,6 @@ def _template(body: JsonObject, period: JsonObject) -> tuple[VoucherDefinition, 
     if CAMPAIGN_TYPES[kind] != template.type:
         raise refuse("voucher.type", f"must be {CAMPAIGN_TYPES[kind]}, because the type is {kind}")
     return template.model_copy(update=period), kind
-
-
-def _read(body: JsonObject, fields: Fields) -> dict[str, Any]:
-    values = read(body, fields)
-    return {name: values[name] for name in values if name not in CATEGORY_FIELDS}
 
 
 def chosen_code(definition: JsonObject) -> str | None:
@@ -185,6 +189,8 @@ def decide_create_campaign(
     if state is not None:
         raise duplicate("campaign", "id", command.campaign_id)
     _refuse_count("vouchers_count", command.vouchers_count, least=0)
+    if campaign.campaign_type == PROMOTION and command.vouchers_count:
+        raise refuse("vouchers_count", f"must be 0, because the type is {PROMOTION}")
     if campaign.type == "STANDALONE" and command.vouchers_count > 1:
         raise refuse("vouchers_count", "must be 1, because the type is STANDALONE")
     if command.vouchers_count <= 1:
@@ -207,6 +213,7 @@ def decide_add_vouchers(
     """Return the start of a generation, or nothing if it is a single code, made by the caller."""
     campaign = state.campaign
     refuse_standalone(campaign)
+    refuse_promotion(campaign)
     _refuse_count("vouchers_count", command.count, least=1)
     if command.code is not None or command.count == 1:
         return []
@@ -233,7 +240,7 @@ def decide_update_campaign(
 ) -> list[CampaignUpdated]:
     """Return the change; nothing if the campaign already is as sent."""
     before = state.campaign.model_copy(update={"vouchers_count": vouchers_count})
-    values = _read(changes, _CHANGES)
+    values = read(changes, _CHANGES)
     if changes.get("access_settings"):
         raise unsupported("access_settings", "it")
     if "type" in values and before.type == "STANDALONE":
@@ -351,6 +358,13 @@ def refuse_standalone(campaign: Campaign) -> None:
     """Refuse more codes for a campaign of one generic code."""
     if campaign.type == "STANDALONE":
         message = "You can not generate vouchers for STANDALONE type campaign."
+        raise InvalidCampaign(message, resource_id=campaign.id, resource_type="campaign")
+
+
+def refuse_promotion(campaign: Campaign) -> None:
+    """Refuse codes for a campaign of tiers."""
+    if campaign.campaign_type == PROMOTION:
+        message = "Vouchers cannot be added to a campaign of type PROMOTION."
         raise InvalidCampaign(message, resource_id=campaign.id, resource_type="campaign")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from campaigns import limits
 from campaigns.domain.codes import code_config
-from campaigns.domain.errors import InvalidVoucher, not_found, unsupported
+from campaigns.domain.errors import InvalidVoucher, unsupported
 from campaigns.domain.periods import PERIOD_FIELDS, check_period
 from campaigns.domain.support import (
     DISCOUNT_EFFECTS,
@@ -116,16 +116,6 @@ def redemption(path: str, value: Any) -> JsonObject:
     return {"quantity": quantity(join(path, "quantity"), body.get("quantity"))}
 
 
-def category(path: str, value: Any) -> None:
-    """Refuse every category: none can be created yet, so none is there."""
-    if value is None:
-        return
-    name = text(limits.ID_LENGTH_MAX)(path, value)
-    if path.endswith("_id"):
-        raise not_found("category", name)
-    raise unsupported(path, "a category")
-
-
 def boolean(path: str, value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
@@ -133,7 +123,8 @@ def boolean(path: str, value: Any) -> bool:
     return value
 
 
-CATEGORY_FIELDS: Fields = {"category": category, "category_id": category}
+CATEGORY_FIELDS: Fields = {"category_id": optional(text(limits.ID_LENGTH_MAX))}
+"""The handler has looked the category up, and put its id in the place of its name."""
 
 COMMON_FIELDS: Fields = {
     **PERIOD_FIELDS,
@@ -159,7 +150,7 @@ PARTS: Mapping[str, str] = {"DISCOUNT_VOUCHER": "discount", "GIFT_VOUCHER": "gif
 def read_definition(body: JsonObject, path: str = "") -> VoucherDefinition:
     """Return the definition of a new voucher or template."""
     kind = _voucher_type(body, path)
-    values = _without_categories(read(body, NEW_FIELDS, path))
+    values = read(body, NEW_FIELDS, path)
     part = PARTS[kind]
     if values.get(part) is None:
         raise refuse(join(path, part), f"must be set, because type is {kind}")
@@ -190,7 +181,7 @@ def change_definition(
     current: VoucherDefinition, changes: JsonObject, fields: Fields = COMMON_FIELDS
 ) -> VoucherDefinition:
     """Return the definition with the changes; fields that a change cannot touch are ignored."""
-    values = _without_categories(read(changes, fields))
+    values = read(changes, fields)
     if "metadata" in values:
         values["metadata"] = merge_metadata(current.metadata, values["metadata"])
     if "redemption" in values and values["redemption"] is None:
@@ -213,10 +204,6 @@ def _check_part(name: str, current: JsonObject | None, values: JsonObject) -> No
     if current is None or current.get("type") != new.get("type"):
         message = f"It is not possible to change Voucher {name} type"
         raise InvalidVoucher(message, prop=f"{name}.type")
-
-
-def _without_categories(values: JsonObject) -> JsonObject:
-    return {name: values[name] for name in values if name not in CATEGORY_FIELDS}
 
 
 OVERRIDE_FIELDS: Fields = {

@@ -19,6 +19,13 @@ class InvalidVoucher(DomainError):
     message: ClassVar[str] = "Invalid Voucher"
 
 
+class ResourceInUse(DomainError):
+    """The resource cannot be deleted while another names it."""
+
+    key: ClassVar[str] = "resource_in_use"
+    message: ClassVar[str] = "Resource in use"
+
+
 class InvalidValidationRules(DomainError):
     """A validation rule is malformed, or the engine cannot evaluate it."""
 
