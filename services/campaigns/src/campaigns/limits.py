@@ -82,11 +82,17 @@ HIERARCHY_MAX = 1_000_000
 """Highest hierarchy of a category or a promotion tier."""
 
 CATEGORIES_PER_PROJECT_MAX = 1_000
+"""Categories of one project."""
+
 TIERS_PER_CAMPAIGN_MAX = 1_000
+"""Promotion tiers of one campaign."""
+
 TIERS_PER_REQUEST_MAX = 100
 """Promotion tiers that are created with their campaign."""
 
 TIERS_PER_STACK_MAX = 30
+"""Promotion tiers of one promotion stack."""
+
 BANNER_LENGTH_MAX = 1_000
 """Characters of what a promotion tier shows to a customer."""
 

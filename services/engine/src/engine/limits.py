@@ -27,6 +27,15 @@ LOGIC_DEPTH_MAX = 20
 CONDITION_VALUES_MAX = 1_000
 """Values of one condition."""
 
+TIERS_PER_STACK_MAX = 30
+"""Promotion tiers of one promotion stack."""
+
+BEST_DEAL_STEPS_MAX = 2_000
+"""Redeemables that the search for the best deal applies on trial: every order of six has 1,956."""
+
+BEST_DEAL_LINE_STEPS_MAX = 40_000
+"""The same, times the lines of the order."""
+
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
 

@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 from contracts import ids
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.engine import StackRequest
+from contracts.promotions import PromotionTier
 from contracts.stacking import DEFAULT_STACKING_RULES
 from engine.domain.collections import Collection
 from engine.domain.customer import KnownCustomer, named, overlay
-from engine.domain.definition import Code, make_definition
+from engine.domain.definition import Code, make_definition, make_tier_definition
 from engine.domain.facts import Segment
 from engine.domain.rules import compile_rule
-from engine.domain.snapshot import Account, Accounts, DrawnIds, Snapshot
+from engine.domain.snapshot import Account, Accounts, DrawnIds, PromotionStack, Snapshot
 
 PROJECT = "proj_case"
 NOW = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
@@ -43,6 +44,12 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
         accounts=Accounts(accounts, when.get("available", {})),
         stacking_rules={**DEFAULT_STACKING_RULES, **given.get("stacking_rules", {})},
         api_key_id=given.get("api_key_id"),
+        tiers=_tiers(given),
+        stacks={name: _stack(name, sent) for name, sent in given.get("stacks", {}).items()},
+        categories={
+            name: {"id": name, "name": name, "created_at": NOW.isoformat(), **sent}
+            for name, sent in given.get("categories", {}).items()
+        },
         collections={one["id"]: _collection(one) for one in given.get("collections", [])},
     )
 
@@ -79,6 +86,41 @@ def _codes(given: Json) -> dict[str, Code]:
             tuple(rules[rule_id] for rule_id in sent.get("rules", [])),
         )
     return codes
+
+
+def _tiers(given: Json) -> dict[str, Code]:
+    campaigns = {one["id"]: _campaign(one) for one in given.get("campaigns", [])}
+    rules = {one["id"]: compile_rule(PROJECT, one) for one in given.get("rules", [])}
+    return {name: _tier(name, sent, campaigns, rules) for name, sent in _named(given, "tiers")}
+
+
+def _named(given: Json, kind: str) -> list[tuple[str, Json]]:
+    return list(given.get(kind, {}).items())
+
+
+def _tier(name: str, sent: Json, campaigns: Json, rules: Json) -> Code:
+    fields = {key: value for key, value in sent.items() if key not in {"rules", "discount"}}
+    campaign_id = fields.setdefault("campaign_id", "camp_promotion")
+    campaign = campaigns.get(campaign_id) or _campaign(
+        {"id": campaign_id, "campaign_type": "PROMOTION"}
+    )
+    values = {"name": name, "created_at": NOW, "action": {"discount": sent["discount"]}, **fields}
+    tier = PromotionTier.model_validate({"id": name, **values})
+    return Code(
+        tier.id,
+        tier.id,
+        campaign_id,
+        tier.active,
+        NOW,
+        None,
+        make_tier_definition(tier, campaign),
+        tuple(rules[rule_id] for rule_id in sent.get("rules", [])),
+        "promotion_tier",
+    )
+
+
+def _stack(name: str, sent: Json) -> PromotionStack:
+    return PromotionStack(name, sent.get("name", name), "camp_promotion", tuple(sent["tiers"]))
 
 
 def _campaign(sent: Json) -> Campaign:

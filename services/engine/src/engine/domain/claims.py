@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from contracts.accounts import Unit
 from contracts.errors import ErrorBody
-from engine.domain.definition import Code
+from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.facts import Facts
 from engine.domain.limit_rules import Limit
 from engine.domain.refusals import refusal
@@ -54,12 +54,12 @@ class Claimed:
 def use_of(code: Code) -> Claim:
     """Return the claim on one use of the code. Unlimited codes are counted too."""
     return Claim(
-        f"uses/{code.id}",
+        code.uses_account,
         "use",
         1,
         code.definition.quantity,
         code.definition.version,
-        refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
+        refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type=code.object),
     )
 
 
@@ -146,7 +146,11 @@ def _version(code: Code, account: str, account_of: Callable[[Limit], str]) -> in
     )
 
 
-_NAMES = {"DISCOUNT_VOUCHER": "Discount Coupon", "GIFT_VOUCHER": "Gift Card"}
+_NAMES = {
+    "DISCOUNT_VOUCHER": "Discount Coupon",
+    "GIFT_VOUCHER": "Gift Card",
+    PROMOTION_TIER: "Promotion Tier",
+}
 
 
 def violated(code: Code, violation: Violation) -> ErrorBody:
@@ -164,6 +168,6 @@ def violated(code: Code, violation: Violation) -> ErrorBody:
         violation.key,
         details,
         resource_id=code.id,
-        resource_type="voucher",
+        resource_type=code.object,
         custom_message=violation.message,
     )

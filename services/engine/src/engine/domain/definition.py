@@ -4,10 +4,12 @@ A :class:`Definition` is shared by all codes that inherit from one campaign; it 
 """
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from contracts import public
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.errors import JsonObject
+from contracts.promotions import PromotionTier
 from contracts.vouchers import definition_version, effective_definition
 from engine.domain.rules import CompiledRule
 
@@ -35,7 +37,7 @@ class Definition(NamedTuple):
 
 
 class Code(NamedTuple):
-    """One voucher."""
+    """What can be redeemed: a voucher, or a promotion tier, which has no code but its id."""
 
     id: str
     code: str
@@ -45,6 +47,17 @@ class Code(NamedTuple):
     updated_at: datetime | None
     definition: Definition
     rules: tuple[CompiledRule, ...]
+    object: Literal["voucher", "promotion_tier"] = "voucher"
+
+    @property
+    def is_tier(self) -> bool:
+        """Whether it is a promotion tier."""
+        return self.object == "promotion_tier"
+
+    @property
+    def uses_account(self) -> str:
+        """The ledger's account of its uses."""
+        return f"tier-uses/{self.id}" if self.is_tier else f"uses/{self.id}"
 
 
 def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:
@@ -72,6 +85,36 @@ def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:
         is_campaign_active=campaign.active if campaign else True,
         campaign_name=campaign.name if campaign else None,
         shown=_shown(own, campaign),
+    )
+
+
+PROMOTION_TIER = "PROMOTION_TIER"
+"""Stands where a voucher's type does."""
+
+
+def make_tier_definition(tier: PromotionTier, campaign: Campaign) -> Definition:
+    """Put a tier and its campaign together: the tier's own times count besides the campaign's."""
+    windows = (
+        (tier.start_date, tier.expiration_date),
+        (campaign.start_date, campaign.expiration_date),
+    )
+    shown = public.promotion_tier(tier.model_dump(mode="json"), campaign.model_dump(mode="json"))
+    return Definition(
+        version=campaign.version + tier.version,
+        type=PROMOTION_TIER,
+        discount=tier.action.get("discount"),
+        gift=None,
+        quantity=None,
+        category_id=tier.category_id or campaign.category_id,
+        windows=tuple(window for window in windows if window != (None, None)),
+        timeframe=tier.validity_timeframe or campaign.validity_timeframe,
+        timeframe_start=tier.start_date or campaign.start_date,
+        days_of_week=tuple(tier.validity_day_of_week or campaign.validity_day_of_week or ()),
+        hours=tier.validity_hours or campaign.validity_hours,
+        metadata=tier.metadata,
+        is_campaign_active=campaign.active,
+        campaign_name=campaign.name,
+        shown=shown,
     )
 
 
@@ -124,6 +167,13 @@ def voucher_json(code: Code) -> JsonObject:
         "updated_at": instant_text(code.updated_at),
     }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def snapshot_json(code: Code) -> JsonObject:
+    """Return the voucher or promotion tier in the public shape, without balances and totals."""
+    if code.is_tier:
+        return {**code.definition.shown, "active": code.is_active}
+    return voucher_json(code)
 
 
 def instant_text(moment: datetime | None) -> str | None:

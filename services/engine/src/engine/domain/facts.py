@@ -25,3 +25,7 @@ class Facts(NamedTuple):
     segments: Mapping[str, Segment]
     metadata: JsonObject
     api_key_id: str | None = None
+    is_initial_base: bool = False
+    """Percentages are of what the order was worth before any discount, not of what is left."""
+    closed_lines: frozenset[int] = frozenset()
+    """Lines that an earlier redeemable has discounted, where each product may be once."""

@@ -9,12 +9,12 @@ from datetime import datetime
 from contracts.errors import ErrorBody, JsonObject
 from contracts.ledger import Plan, PlannedRedemption, Posting
 from engine.domain.claims import Claim
-from engine.domain.definition import voucher_json
+from engine.domain.definition import snapshot_json
 from engine.domain.order import order_json
 from engine.domain.refusals import SKIPPED
 from engine.domain.snapshot import DrawnIds, Snapshot
 from engine.domain.stack import Outcome, Step, apply_stack
-from engine.domain.validate import step_json
+from engine.domain.validate import steps_json
 
 
 def plan(snapshot: Snapshot, drawn: DrawnIds, *, attempt: int, planned_at: datetime) -> Plan:
@@ -27,8 +27,8 @@ def plan(snapshot: Snapshot, drawn: DrawnIds, *, attempt: int, planned_at: datet
         planned_at=planned_at,
         customer=customer.shown if customer else None,
         failed_redemption_id=drawn.failed_redemption_id,
-        inapplicable_redeemables=[step_json(step) for step in outcome.refused],
-        skipped_redeemables=[step_json(step) for step in outcome.skipped],
+        inapplicable_redeemables=steps_json(outcome.refused, snapshot),
+        skipped_redeemables=steps_json(outcome.skipped, snapshot),
         stacking_rules=snapshot.stacking_rules,
         metadata=snapshot.request.metadata,
         api_key_id=snapshot.api_key_id,
@@ -56,7 +56,7 @@ def _skipped(step: Step) -> ErrorBody:
 def _named(step: Step) -> JsonObject:
     named: JsonObject = {"object": step.redeemable.object, "id": step.redeemable.id}
     if step.code is not None:
-        named["voucher"] = voucher_json(step.code)
+        named[step.code.object] = snapshot_json(step.code)
     return named
 
 
@@ -98,9 +98,11 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
     return PlannedRedemption.model_construct(
         redemption_id=drawn.redemption_ids[step.place],
         redeemable=_asked(step),
-        related_object_type="voucher",
+        related_object_type=step.code.object,
         related_object_id=step.code.id,
-        voucher=voucher_json(step.code),
+        voucher=None if step.code.is_tier else snapshot_json(step.code),
+        promotion_tier=snapshot_json(step.code) if step.code.is_tier else None,
+        promotion_stack=_stack(step),
         campaign_id=step.code.campaign_id,
         campaign_name=step.code.definition.campaign_name,
         amount=step.priced.credits,
@@ -109,6 +111,12 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
         order=_paid(step.order, drawn, snapshot) if step.order is not None else None,
         postings=[_posting(claim, contra) for claim in step.claims],
     )
+
+
+def _stack(step: Step) -> JsonObject | None:
+    if step.stack is None:
+        return None
+    return {"id": step.stack.id, "name": step.stack.name, "object": "promotion_stack"}
 
 
 def _asked(step: Step) -> JsonObject:
@@ -137,5 +145,5 @@ def contention_key(snapshot: Snapshot, made: Plan) -> str:
         first = made.redemptions[0]
         return first.campaign_id or first.related_object_id
     named = snapshot.request.redeemables[0].get("id")
-    code = snapshot.codes.get(str(named))
+    code = snapshot.codes.get(str(named)) or snapshot.tiers.get(str(named))
     return (code.campaign_id or code.id) if code is not None else str(named)

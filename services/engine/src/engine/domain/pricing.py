@@ -50,12 +50,18 @@ def _take(code: Code, cart: Cart, discount: JsonObject, effect: str, facts: Fact
     if effects.is_on_lines(discount["type"], effect):
         if not cart.lines:
             raise _refused(code, "missing_order_items", "Order items are required")
-        matching = matching_lines(code.rules, facts)
-    taken = effects.take(cart, discount, effect, matching)
+        matching = open_lines(code, facts)
+    taken = effects.take(cart, discount, effect, matching, is_initial_base=facts.is_initial_base)
     if taken.from_lines is not None:
         cart.take_from_lines(taken.from_lines)
     else:
         cart.take_from_order(taken.from_order)
+
+
+def open_lines(code: Code, facts: Facts) -> list[int]:
+    """Return the lines that an item discount may touch, without those that are closed to it."""
+    matching = matching_lines(code.rules, facts)
+    return [index for index in matching if index not in facts.closed_lines]
 
 
 def apply_gift(
@@ -71,7 +77,7 @@ def apply_gift(
         raise _refused(code, "missing_amount", "Amount is required when redeeming a GIFT_VOUCHER")
     gift = code.definition.gift or {}
     is_on_lines = gift_effect(gift) == "APPLY_TO_ITEMS"
-    matching = matching_lines(code.rules, facts) if is_on_lines else []
+    matching = open_lines(code, facts) if is_on_lines else []
     subtotals = [cart.lines[index].subtotal for index in matching]
     if is_on_lines and not any(cart.lines[index].amount for index in matching):
         raise _refused(
@@ -115,4 +121,4 @@ def listed(entries: list[JsonObject]) -> JsonObject:
 
 
 def _refused(code: Code, key: str, details: str) -> Refused:
-    return Refused(refusal(key, details, resource_id=code.id, resource_type="voucher"))
+    return Refused(refusal(key, details, resource_id=code.id, resource_type=code.object))

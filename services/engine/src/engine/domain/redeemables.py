@@ -1,15 +1,19 @@
-"""Reading the list of redeemables of a request."""
+"""Reading the list of redeemables of a request, and what each of them is."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts import payload
 from contracts.engine import StackRequest
 from contracts.errors import DomainError, JsonObject
 from engine import limits
+from engine.domain.definition import Code
+from engine.domain.snapshot import PromotionStack, Snapshot
 
 _id = payload.text(limits.ID_LENGTH_MAX)
 _kind = payload.one_of("voucher", "promotion_tier", "promotion_stack")
 _credits = payload.whole_number(1, limits.AMOUNT_MAX)
+STACK = "promotion_stack"
 
 
 class DuplicatedRedeemables(DomainError):
@@ -17,6 +21,11 @@ class DuplicatedRedeemables(DomainError):
 
     key = "duplicated_redeemables"
     message = "Duplicated redeemables detected"
+
+
+class InvalidRedeemables(DomainError):
+    key = "invalid_redeemables"
+    message = "Invalid redeemables"
 
 
 class Redeemable(NamedTuple):
@@ -28,6 +37,54 @@ class Redeemable(NamedTuple):
     sent: JsonObject
 
 
+class Candidate(NamedTuple):
+    """A redeemable with what the project has under its id; None when there is nothing."""
+
+    place: int
+    """Its place in the request, or in the promotion stack."""
+    redeemable: Redeemable
+    code: Code | None
+    stack: PromotionStack | None = None
+    """The promotion stack that brought it."""
+
+
+def read_candidates(snapshot: Snapshot) -> list[Candidate]:
+    """Return what the request wants to redeem; raises ``InvalidPayload`` naming the property.
+
+    A promotion stack stands for its tiers.
+    """
+    count_max = snapshot.stacking_rules["redeemables_limit"]
+    found = read_redeemables(snapshot.request, count_max)
+    if found[0].object == STACK:
+        return _tiers_of(found[0], snapshot)
+    return [
+        Candidate(place, redeemable, _code(redeemable, snapshot))
+        for place, redeemable in enumerate(found)
+    ]
+
+
+def _code(redeemable: Redeemable, snapshot: Snapshot) -> Code | None:
+    if redeemable.object == "promotion_tier":
+        return snapshot.tiers.get(redeemable.id)
+    return snapshot.codes.get(redeemable.id)
+
+
+def _tiers_of(redeemable: Redeemable, snapshot: Snapshot) -> list[Candidate]:
+    stack = snapshot.stacks.get(redeemable.id)
+    if stack is None:
+        return [Candidate(0, redeemable, None)]
+    assert len(stack.tier_ids) <= limits.TIERS_PER_STACK_MAX, "checked when the stack was made"
+    return [
+        Candidate(place, _tier(tier_id), snapshot.tiers.get(tier_id), stack)
+        for place, tier_id in enumerate(stack.tier_ids)
+    ]
+
+
+def _tier(tier_id: str) -> Redeemable:
+    sent: JsonObject = {"object": "promotion_tier", "id": tier_id}
+    return Redeemable("promotion_tier", tier_id, None, sent)
+
+
 def read_redeemables(request: StackRequest, count_max: int) -> list[Redeemable]:
     """Return the redeemables; raises ``InvalidPayload`` naming the property."""
     sent = request.redeemables
@@ -36,7 +93,13 @@ def read_redeemables(request: StackRequest, count_max: int) -> list[Redeemable]:
     found = [_read(f"redeemables[{index}]", one) for index, one in enumerate(sent)]
     if len({(one.object, one.id) for one in found}) < len(found):
         raise DuplicatedRedeemables("Duplicated redeemables detected in one redemption")
+    _refuse_mixed(found)
     return found
+
+
+def _refuse_mixed(found: Sequence[Redeemable]) -> None:
+    if len(found) > 1 and any(one.object == STACK for one in found):
+        raise InvalidRedeemables("Promotion Stack cannot be use with other redeemables")
 
 
 def _read(path: str, sent: JsonObject) -> Redeemable:

@@ -25,6 +25,8 @@ MESSAGES = {
     "invalid_voucher": "Invalid Voucher",
     "duplicated_redeemables": "Duplicated redeemables detected",
     "invalid_redeemables": "Invalid redeemables",
+    "promotion_inactive": "Inactive Promotion",
+    "promotion_not_active_now": "Promotion is not active now",
 }
 
 SKIPPED = {

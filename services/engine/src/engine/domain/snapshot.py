@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from contracts.engine import StackRequest
@@ -36,6 +37,20 @@ class Accounts(NamedTuple):
         return limit + balance.adjusted - balance.used
 
 
+class PromotionStack(NamedTuple):
+    """Tiers that are redeemed together, in this order."""
+
+    id: str
+    name: str
+    campaign_id: str
+    tier_ids: tuple[str, ...]
+
+
+NO_CODES: Mapping[str, Code] = MappingProxyType({})
+NO_STACKS: Mapping[str, PromotionStack] = MappingProxyType({})
+NO_CATEGORIES: Mapping[str, JsonObject] = MappingProxyType({})
+
+
 class Snapshot(NamedTuple):
     """One request and what it is about. ``now`` is in the project's time zone."""
 
@@ -52,10 +67,18 @@ class Snapshot(NamedTuple):
     stacking_rules: JsonObject
     api_key_id: str | None = None
     collections: Mapping[str, Collection] = NO_COLLECTIONS
+    tiers: Mapping[str, Code] = NO_CODES
+    """Promotion tiers by id, those of the promotion stacks included."""
+    stacks: Mapping[str, PromotionStack] = NO_STACKS
+    categories: Mapping[str, JsonObject] = NO_CATEGORIES
+    """Those that the redeemables have."""
 
 
 class DrawnIds(NamedTuple):
-    """Ids that the shell drew, one redemption each for the redeemables in the request's order."""
+    """Ids that the shell drew, one redemption each for the redeemables in the request's order.
+
+    For a promotion stack there are as many as it may have tiers.
+    """
 
     redemption_ids: tuple[str, ...]
     parent_id: str

@@ -4,11 +4,13 @@ The one loop that both a validation and a plan run; they differ in whether our v
 refuse (``must_suffice``).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 from contracts.errors import ErrorBody, JsonObject
+from engine import limits
 from engine.domain import validity
+from engine.domain.best_deal import Worth, best_order
 from engine.domain.claims import (
     Claim,
     Claimed,
@@ -19,24 +21,33 @@ from engine.domain.claims import (
     violated,
 )
 from engine.domain.collections import Collections
-from engine.domain.definition import Code
+from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.facts import Facts
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
-from engine.domain.pricing import Priced, apply_discount, apply_gift
-from engine.domain.redeemables import Redeemable, read_redeemables
+from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
+from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refused, refusal
 from engine.domain.rules import Verdicts, verdicts_of, violation_of
-from engine.domain.snapshot import Snapshot
-from engine.domain.stacking import Admission
+from engine.domain.snapshot import PromotionStack, Snapshot
+from engine.domain.stacking import (
+    EXCLUSIVE,
+    Admission,
+    closed_lines,
+    is_initial_base,
+    kind_of_code,
+    seeks_best_deal,
+    sorted_groups,
+)
 
 
 class Step(NamedTuple):
     """What became of one redeemable: applied (``priced``), refused (``error``) or skipped."""
 
     place: int
-    """Its place in the request."""
+    """Its place in the request, or in the promotion stack."""
     redeemable: Redeemable
     code: Code | None
+    stack: PromotionStack | None = None
     priced: Priced | None = None
     error: ErrorBody | None = None
     skipped: str | None = None
@@ -52,6 +63,8 @@ class Outcome(NamedTuple):
     steps: list[Step]
     cart: Cart | None
     is_valid: bool
+    search: str | None = None
+    """How the order of application was found, where it was looked for."""
 
     @property
     def applied(self) -> list[Step]:
@@ -71,14 +84,20 @@ class Outcome(NamedTuple):
 
 def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     """Apply the request's redeemables; raises ``InvalidPayload`` for what cannot be read."""
-    rules = snapshot.stacking_rules
-    redeemables = read_redeemables(snapshot.request, rules["redeemables_limit"])
+    candidates = read_candidates(snapshot)
     cart = _cart(snapshot)
-    codes = [_code(snapshot, redeemable) for redeemable in redeemables]
-    run = _Run(snapshot, cart, Admission(rules, codes), must_suffice=must_suffice)
-    for index, (redeemable, code) in enumerate(zip(redeemables, codes, strict=True)):
-        run.take(index, redeemable, code)
-    return Outcome(run.steps, cart, run.is_valid)
+    rules = snapshot.stacking_rules
+    has_exclusive = any(kind_of_code(one.code, rules) == EXCLUSIVE for one in candidates)
+    run = Run(snapshot, cart, has_exclusive=has_exclusive, must_suffice=must_suffice)
+    start = run.save()
+    outcome = _apply(run, candidates)
+    is_partial = rules["redeemables_application_mode"] == "PARTIAL"
+    if has_exclusive and is_partial and not run.admission.applied_exclusive:
+        # Common redeemables give way to exclusive ones that apply; here none does.
+        run.admission.has_exclusive = False
+        run.restore(start)
+        outcome = _apply(run, candidates)
+    return outcome
 
 
 def _cart(snapshot: Snapshot) -> Cart | None:
@@ -90,21 +109,78 @@ def _cart(snapshot: Snapshot) -> Cart | None:
     return read_cart(sent, facts)
 
 
-def _code(snapshot: Snapshot, redeemable: Redeemable) -> Code | None:
-    return snapshot.codes.get(redeemable.id) if redeemable.object == "voucher" else None
+def _apply(run: "Run", candidates: Sequence[Candidate]) -> Outcome:
+    """Bring the redeemables into their order, and apply them in it."""
+    rules, categories = run.snapshot.stacking_rules, run.snapshot.categories
+    groups = sorted_groups(candidates, rules, categories)
+    ordered = [candidate for group in groups for candidate in group]
+    search = None
+    if seeks_best_deal(candidates, rules) and run.cart is not None:
+        ordered, search = _best(run, groups)
+    for candidate in ordered:
+        run.take(candidate)
+    return Outcome(run.steps, run.cart, run.is_valid, search)
 
 
-class _Run:
+def _best(run: "Run", groups: Sequence[Sequence[Candidate]]) -> tuple[list[Candidate], str]:
+    candidates = [candidate for group in groups for candidate in group]
+    places: list[list[int]] = []
+    for group in groups:
+        first = sum(map(len, places))
+        places.append(list(range(first, first + len(group))))
+    assert run.cart is not None, "without an order there is nothing to gain"
+    lines = max(1, len(run.cart.lines))
+    steps_max = min(limits.BEST_DEAL_STEPS_MAX, limits.BEST_DEAL_LINE_STEPS_MAX // lines)
+    likely = [
+        [place for group in places for place in group],
+        [place for group in places for place in sorted(group, key=lambda n: _rank(candidates[n]))],
+    ]
+    run.is_trial = True
+    found = best_order(_Trial(run, candidates), places, likely, steps_max)
+    run.is_trial = False
+    return [candidates[index] for index in found.order], found.search
+
+
+_RANKS = {"PERCENT": 0, "FIXED": 1, "UNIT": 1, "AMOUNT": 2}
+_LAST = 3
+
+
+def _rank(candidate: Candidate) -> tuple[int, bool, float]:
+    """Percentages first, of as much as possible; then amounts; credits pay for what is left.
+
+    Of equal kinds those on the order first: they leave the lines, of which the others take, as they are.
+    """
+    code = candidate.code
+    discount = (code.definition.discount if code is not None else None) or {}
+    rank = _RANKS.get(str(discount.get("type")), _LAST)
+    is_on_order = code is not None and discount_effect(code) == "APPLY_TO_ORDER"
+    return rank, not is_on_order, -float(discount.get("percent_off") or 0)
+
+
+class Saved(NamedTuple):
+    """Where a run is, for going back."""
+
+    cart: Any
+    amounts: dict[str, int]
+    counts: Any
+    seen: frozenset[str]
+    steps: tuple[Step, ...]
+
+
+class Run:
     """The state of one run through a stack."""
 
     def __init__(
-        self, snapshot: Snapshot, cart: Cart | None, admission: Admission, *, must_suffice: bool
+        self, snapshot: Snapshot, cart: Cart | None, *, has_exclusive: bool, must_suffice: bool
     ) -> None:
         self.snapshot = snapshot
         self.cart = cart
-        self.admission = admission
+        self.admission = Admission(snapshot.stacking_rules, has_exclusive=has_exclusive)
         self.must_suffice = must_suffice
+        self.is_trial = False
+        """Whether only what things are worth matters, not how they are shown."""
         self.claimed = Claimed(snapshot.accounts)
+        self.uses: dict[str, Claim] = {}
         self.steps: list[Step] = []
         self.seen: set[str] = set()
         self.needs_all = snapshot.stacking_rules["redeemables_application_mode"] == "ALL"
@@ -129,9 +205,28 @@ class _Run:
         """Whether the stack as a whole may be redeemed."""
         return not self.has_failed and any(step.priced is not None for step in self.steps)
 
-    def take(self, index: int, redeemable: Redeemable, code: Code | None) -> None:
+    def save(self) -> Saved:
+        """Return where the run is."""
+        return Saved(
+            self.cart.save() if self.cart is not None else None,
+            dict(self.claimed.amounts),
+            self.admission.save(),
+            frozenset(self.seen),
+            tuple(self.steps),
+        )
+
+    def restore(self, saved: Saved) -> None:
+        """Go back to where the run was."""
+        if self.cart is not None:
+            self.cart.restore(saved.cart)
+        self.claimed.amounts = dict(saved.amounts)
+        self.admission.restore(saved.counts)
+        self.seen = set(saved.seen)
+        self.steps = list(saved.steps)
+
+    def take(self, candidate: Candidate) -> None:
         """Take the next redeemable."""
-        self.steps.append(self._step(Step(index, redeemable, code)))
+        self.steps.append(self._step(Step(*candidate)))
 
     def _step(self, step: Step) -> Step:
         if self.has_failed:
@@ -155,6 +250,11 @@ class _Run:
         if code.id in self.seen:
             raise Refused(refusal("duplicated_redeemables", code.code))
         self.seen.add(code.id)
+        rules = self.snapshot.stacking_rules
+        self.facts = self.facts._replace(
+            is_initial_base=is_initial_base(code, rules),
+            closed_lines=closed_lines(self.cart, rules),
+        )
         if self.cart is not None:
             self.cart.begin_step()
         verdicts = self._check(code)
@@ -165,14 +265,20 @@ class _Run:
         claims = self._claims(code, priced, verdicts)
         self.claimed.add(claims)
         self.admission.count(code)
-        order = order_json(self.cart, self.customer_id) if self.cart is not None else None
-        return step._replace(priced=priced, claims=claims, taken=taken, order=order)
+        return step._replace(priced=priced, claims=claims, taken=taken, order=self._shown_order())
+
+    def _shown_order(self) -> JsonObject | None:
+        if self.cart is None or self.is_trial:
+            return None
+        return order_json(self.cart, self.customer_id)
 
     def _check(self, code: Code) -> list[Verdicts]:
         error = validity.check(code, self.snapshot.now)
         if error is not None:
             raise Refused(error)
-        self._refuse_without_room([use_of(code)])
+        if code.id not in self.uses:
+            self.uses[code.id] = use_of(code)
+        self._refuse_without_room([self.uses[code.id]])
         verdicts = [verdicts_of(rule, self.facts) for rule in code.rules]
         for rule, said in zip(code.rules, verdicts, strict=True):
             violation = violation_of(rule, said)
@@ -181,14 +287,14 @@ class _Run:
         return verdicts
 
     def _price(self, redeemable: Redeemable, code: Code) -> Priced:
-        if code.definition.type == "DISCOUNT_VOUCHER":
+        if code.definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER}:
             return apply_discount(code, self.facts)
         if code.definition.type == "GIFT_VOUCHER":
             balance = self._balance(code)
             return apply_gift(code, redeemable, self.facts, balance, must_suffice=self.must_suffice)
         details = "Loyalty cards cannot be redeemed here"
         raise Refused(
-            refusal("invalid_voucher", details, resource_id=code.id, resource_type="voucher")
+            refusal("invalid_voucher", details, resource_id=code.id, resource_type=code.object)
         )
 
     def _balance(self, code: Code) -> int:
@@ -206,7 +312,7 @@ class _Run:
         return max(0, left)
 
     def _claims(self, code: Code, priced: Priced, verdicts: Sequence[Verdicts]) -> list[Claim]:
-        claims = [use_of(code)]
+        claims = [self.uses[code.id]]
         if priced.credits:
             claims.append(credits_of(code, priced.credits, is_adjustable=priced.is_adjustable))
         claims.extend(limits_of(code, verdicts, self.facts, self.customer_id, self.claimed))
@@ -228,3 +334,48 @@ def _not_found(redeemable: Redeemable) -> ErrorBody:
         resource_id=redeemable.id,
         resource_type=redeemable.object,
     )
+
+
+class _Trial:
+    """A run as the search for the best deal sees it."""
+
+    def __init__(self, run: Run, candidates: Sequence[Candidate]) -> None:
+        self.run = run
+        self.candidates = candidates
+
+    def take(self, index: int) -> None:
+        self.run.take(self.candidates[index])
+        if self.run.cart is not None:
+            # What the last one took is no part of the state: the next one begins anew.
+            self.run.cart.begin_step()
+
+    def save(self) -> Saved:
+        return self.run.save()
+
+    def restore(self, saved: Saved) -> None:
+        self.run.restore(saved)
+
+    @property
+    def worth(self) -> Worth:
+        applied = [step for step in self.run.steps if step.priced is not None]
+        deal = sum(
+            step.taken
+            for step in applied
+            if step.priced is not None and step.priced.credits is None
+        )
+        return Worth(self.run.is_valid, deal, sum(step.taken for step in applied))
+
+    @property
+    def is_dead(self) -> bool:
+        return self.run.has_failed
+
+    @property
+    def state(self) -> Hashable:
+        run = self.run
+        applied = frozenset(step.place for step in run.steps if step.priced is not None)
+        cart = _frozen(run.cart.save()) if run.cart is not None else None
+        return applied, cart, frozenset(run.claimed.amounts.items())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if type(value) in {list, tuple} else value

@@ -1,15 +1,20 @@
-"""Which redeemables of a stack are tried at all: limits, categories and exclusion.
+"""Which redeemables of a stack are tried at all, and in which order: limits, categories, exclusion.
 
 Behaviour: "Stacking". The project's stacking rules are laid over the defaults of ``contracts.stacking``.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from contracts.errors import JsonObject
+from contracts.stacking import BEST_DEAL, JOINT_ALWAYS_LAST
 from engine.domain.definition import Code
+from engine.domain.order import Cart
+from engine.domain.redeemables import Candidate
 
 EXCLUSIVE, JOINT, COMMON = "EXCLUSIVE", "JOINT", "COMMON"
+HIERARCHY_WITHOUT_CATEGORY = 1
 
 
 def kind_of(category_id: str | None, rules: JsonObject) -> str:
@@ -19,17 +24,46 @@ def kind_of(category_id: str | None, rules: JsonObject) -> str:
     return JOINT if category_id in rules["joint_categories"] else COMMON
 
 
+def kind_of_code(code: Code | None, rules: JsonObject) -> str:
+    """Return how a redeemable stacks; one that is unknown is common."""
+    return COMMON if code is None else kind_of(code.definition.category_id, rules)
+
+
+class Counts(NamedTuple):
+    """What was applied so far."""
+
+    applied: int
+    exclusive: int
+    by_category: dict[str, int]
+    exclusive_by_category: dict[str, int]
+
+
 class Admission:
     """Admits redeemables one after the other; counts those that were applied."""
 
-    def __init__(self, rules: JsonObject, codes: Sequence[Code | None]) -> None:
+    def __init__(self, rules: JsonObject, *, has_exclusive: bool) -> None:
         self.rules = rules
+        self.has_exclusive = has_exclusive
+        """Whether common redeemables give way to exclusive ones."""
         self.applied = 0
         self.applied_exclusive = 0
         self.by_category: Counter[str] = Counter()
         self.exclusive_by_category: Counter[str] = Counter()
-        kinds = {kind_of(code.definition.category_id, rules) for code in codes if code is not None}
-        self.has_exclusive = EXCLUSIVE in kinds
+
+    def save(self) -> Counts:
+        """Return the counts so far, for :meth:`restore`."""
+        return Counts(
+            self.applied,
+            self.applied_exclusive,
+            dict(self.by_category),
+            dict(self.exclusive_by_category),
+        )
+
+    def restore(self, saved: Counts) -> None:
+        """Go back to the counts."""
+        self.applied, self.applied_exclusive = saved.applied, saved.exclusive
+        self.by_category = Counter(saved.by_category)
+        self.exclusive_by_category = Counter(saved.exclusive_by_category)
 
     def reason_to_skip(self, code: Code) -> str | None:
         """Return the key under which this redeemable is skipped, None when it may be tried."""
@@ -80,3 +114,76 @@ class Admission:
             self.applied_exclusive += 1
             if category is not None:
                 self.exclusive_by_category[category] += 1
+
+
+def is_initial_base(code: Code, rules: JsonObject) -> bool:
+    """Say whether percentages are of the initial amount: the project's mode, or the category's own."""
+    category = code.definition.category_id
+    if rules["discount_calculation_mode"] == "INITIAL_AMOUNT":
+        return category is None or category not in rules["discounted_amount_mode_categories"]
+    return category is not None and category in rules["initial_amount_mode_categories"]
+
+
+def closed_lines(cart: Cart | None, rules: JsonObject) -> frozenset[int]:
+    """Return the lines that are not discounted again: in ONCE, those of products that already were.
+
+    A line's product is its SKU where it names one; a line that names neither stands for itself.
+    """
+    if cart is None or rules["redeemables_products_application_mode"] != "ONCE":
+        return frozenset()
+    keys = [line.sku_id or line.product_id or index for index, line in enumerate(cart.lines)]
+    taken = {key for key, line in zip(keys, cart.lines, strict=True) if line.applied}
+    return frozenset(index for index, key in enumerate(keys) if key in taken)
+
+
+# -- the order of application -----------------------------------------------------------------------
+
+
+def sorted_groups(
+    candidates: Sequence[Candidate], rules: JsonObject, categories: Mapping[str, JsonObject]
+) -> list[list[Candidate]]:
+    """Return the redeemables in the order of application; a later group never comes before an earlier.
+
+    A promotion stack's tiers keep their own order. BEST_DEAL begins with the requested order.
+    """
+    if any(candidate.stack is not None for candidate in candidates):
+        return [list(candidates)]
+    ordered = list(candidates)
+    if rules["redeemables_sorting_rule"] == "CATEGORY_HIERARCHY":
+        ordered.sort(key=lambda one: hierarchy_of(one.code, categories))
+    if rules["grouped_redeemables_sorting_rule"] != JOINT_ALWAYS_LAST:
+        return [ordered]
+    joint = [one for one in ordered if kind_of_code(one.code, rules) == JOINT]
+    others = [one for one in ordered if kind_of_code(one.code, rules) != JOINT]
+    return [group for group in (others, joint) if group]
+
+
+def hierarchy_of(code: Code | None, categories: Mapping[str, JsonObject]) -> int:
+    """Return the place of a redeemable's category: lower comes first."""
+    category = categories.get((code.definition.category_id or "") if code is not None else "")
+    return HIERARCHY_WITHOUT_CATEGORY if category is None else int(category["hierarchy"])
+
+
+def seeks_best_deal(candidates: Sequence[Candidate], rules: JsonObject) -> bool:
+    """Say whether the order of application is to be found."""
+    is_asked = rules["redeemables_sorting_rule"] == BEST_DEAL
+    return is_asked and all(candidate.stack is None for candidate in candidates)
+
+
+def shown_rules(rules: JsonObject, search: str | None) -> JsonObject:
+    """Return the stacking rules as answers to shops show them.
+
+    The public API's clients know two sorting rules only, so that BEST_DEAL is shown as the requested
+    order, with ``best_deal_search`` beside it: EXACT or BOUNDED.
+    """
+    shown = {name: value for name, value in rules.items() if value is not None or name in _NULLABLE}
+    if rules["redeemables_sorting_rule"] == BEST_DEAL:
+        shown["redeemables_sorting_rule"] = "REQUESTED_ORDER"
+        shown["best_deal_search"] = search or "EXACT"
+    return shown
+
+
+_NULLABLE = {
+    "applicable_redeemables_per_category_limit",
+    "applicable_exclusive_redeemables_per_category_limit",
+}

@@ -1,46 +1,67 @@
 """The answer of ``POST /v1/validations``."""
 
+from collections.abc import Sequence
+
+from contracts import public
 from contracts.errors import ErrorBody, JsonObject
 from engine.domain.customer import tracking_id
+from engine.domain.definition import Code
 from engine.domain.order import order_json
 from engine.domain.pricing import applicable_to
 from engine.domain.refusals import SKIPPED
 from engine.domain.snapshot import Snapshot
 from engine.domain.stack import Outcome, Step, apply_stack
+from engine.domain.stacking import shown_rules
 
 
 def validate(snapshot: Snapshot, validation_id: str) -> JsonObject:
     """Check and price the stack; nothing changes. Raises ``InvalidPayload``."""
     outcome = apply_stack(snapshot, must_suffice=True)
-    body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome)}
+    body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome, snapshot)}
     customer = snapshot.customer
     if outcome.is_valid and outcome.cart is not None:
         body["order"] = order_json(outcome.cart, customer.id if customer else None, is_final=True)
     tracked = tracking_id(snapshot.project_id, customer.shown if customer else None)
     if tracked is not None:
         body["tracking_id"] = tracked
-    body["stacking_rules"] = snapshot.stacking_rules
+    body["stacking_rules"] = shown_rules(snapshot.stacking_rules, outcome.search)
     return body
 
 
-def _lists(outcome: Outcome) -> JsonObject:
+def _lists(outcome: Outcome, snapshot: Snapshot) -> JsonObject:
     """Return the lists of redeemables: the two others are left out when empty."""
     steps = outcome.applied if outcome.is_valid else outcome.steps
-    lists: JsonObject = {"redeemables": [step_json(step) for step in steps]}
-    refused, skipped = outcome.refused, outcome.skipped
-    if refused:
-        lists["inapplicable_redeemables"] = [step_json(step) for step in refused]
-    if skipped:
-        lists["skipped_redeemables"] = [step_json(step) for step in skipped]
+    lists: JsonObject = {"redeemables": steps_json(steps, snapshot)}
+    if outcome.refused:
+        lists["inapplicable_redeemables"] = steps_json(outcome.refused, snapshot)
+    if outcome.skipped:
+        lists["skipped_redeemables"] = steps_json(outcome.skipped, snapshot)
     return lists
 
 
-def step_json(step: Step) -> JsonObject:
-    """Return a redeemable as the answer shows it."""
+def steps_json(steps: Sequence[Step], snapshot: Snapshot) -> list[JsonObject]:
+    """Return redeemables as the answer shows them, with their categories where they are asked for."""
+    expand = snapshot.request.options.get("expand")
+    has_categories = isinstance(expand, list) and "category" in expand
+    return [step_json(step, snapshot if has_categories else None) for step in steps]
+
+
+def _categories(code: Code, snapshot: Snapshot | None) -> list[JsonObject]:
+    category = snapshot and snapshot.categories.get(code.definition.category_id or "")
+    if snapshot is None or category is None:
+        return []
+    return [public.category(category, snapshot.stacking_rules)]
+
+
+def step_json(step: Step, snapshot: Snapshot | None = None) -> JsonObject:
+    """Return a redeemable as the answer shows it; with the snapshot also its category."""
     shown: JsonObject = {"id": step.redeemable.id, "object": step.redeemable.object}
     if step.code is not None:
         shown["metadata"] = step.code.definition.metadata
-        shown["categories"] = []
+        shown["categories"] = _categories(step.code, snapshot)
+        if step.code.is_tier:
+            shown["name"] = step.code.definition.shown["name"]
+            shown["banner"] = step.code.definition.shown.get("banner")
         if step.code.campaign_id is not None:
             shown["campaign_id"] = step.code.campaign_id
             shown["campaign_name"] = step.code.definition.campaign_name

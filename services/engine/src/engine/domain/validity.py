@@ -23,7 +23,18 @@ def check(code: Code, now: datetime) -> ErrorBody | None:
     key = problem(code, now)
     if key is None:
         return None
+    if code.is_tier:
+        return _tier_refusal(key, code)
     return refusal(key, code.code, resource_id=code.id, resource_type="voucher")
+
+
+def _tier_refusal(key: str, code: Code) -> ErrorBody:
+    """Tiers know two reasons only: switched off, or not at this time."""
+    is_off = key == "voucher_disabled"
+    key = "promotion_inactive" if is_off else "promotion_not_active_now"
+    state = "disabled" if is_off else "not active now"
+    details = f"Promotion Tier with id: {code.id} is {state}."
+    return refusal(key, details, resource_id=code.id, resource_type="promotion_tier")
 
 
 def problem(code: Code, now: datetime) -> str | None:

@@ -46,12 +46,26 @@ def is_on_lines(discount_type: str, effect: str) -> bool:
     return (discount_type, effect) in LINE_EFFECTS
 
 
-def take(cart: Cart, discount: JsonObject, effect: str, matching: Sequence[int]) -> Taken:
-    """Return what a discount takes; ``matching`` are the indices of the lines it may touch."""
+def take(
+    cart: Cart,
+    discount: JsonObject,
+    effect: str,
+    matching: Sequence[int],
+    *,
+    is_initial_base: bool = False,
+) -> Taken:
+    """Return what a discount takes; ``matching`` are the indices of the lines it may touch.
+
+    Of the initial amounts or of what is left, but never more than there is left.
+    """
     name = (discount["type"], effect)
     if name in ORDER_EFFECTS:
-        return Taken(from_order=ORDER_EFFECTS[name](discount, cart.total))
-    wanted = LINE_EFFECTS[name](discount, [cart.lines[index].subtotal for index in matching])
+        base = cart.amount if is_initial_base else cart.total
+        return Taken(from_order=min(ORDER_EFFECTS[name](discount, base), cart.total))
+    lines = [cart.lines[index] for index in matching]
+    bases = [line.amount if is_initial_base else line.subtotal for line in lines]
+    found = LINE_EFFECTS[name](discount, bases)
+    wanted = [min(one, line.subtotal) for one, line in zip(found, lines, strict=True)]
     return Taken(from_lines=spread(cart, matching, amount.cap(wanted, cart.total)))
 
 
