@@ -12,8 +12,9 @@ import asyncpg
 
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.errors import Unavailable
+from contracts.promotions import PromotionTier
 from engine import limits, queries
-from engine.domain.definition import Code, Definition, make_definition
+from engine.domain.definition import Code, Definition, make_definition, make_tier_definition
 from engine.domain.facts import Segment
 from engine.domain.rules import CompiledRule, compile_rule
 from engine.queries import Key
@@ -95,6 +96,29 @@ class Definitions:
             updated_at=row["updated_at"],
             definition=self._definition(row),
             rules=rules,
+        )
+
+    def tier(self, row: asyncpg.Record) -> Code:
+        """Return a promotion tier; raises ``Unavailable`` while its campaign or a rule has not arrived."""
+        rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+        campaign = self._campaign(row)
+        assert campaign is not None, "a tier has a campaign"
+        key, version = (row["project_id"], row["id"]), (row["campaign_version"], row["version"])
+        definition = self._made.get(key, version)
+        if definition is None:
+            tier = PromotionTier.model_validate(row["doc"])
+            definition = make_tier_definition(tier, campaign)
+            self._made.put(key, version, definition)
+        return Code(
+            id=row["id"],
+            code=row["id"],
+            campaign_id=row["campaign_id"],
+            is_active=row["doc"].get("active", True),
+            created_at=None,
+            updated_at=None,
+            definition=definition,
+            rules=rules,
+            object="promotion_tier",
         )
 
     def _rule(self, project_id: str, rule_id: str, version: int) -> CompiledRule:

@@ -23,7 +23,7 @@ from engine.domain.customer import (
 )
 from engine.domain.definition import Code
 from engine.domain.order import item_references
-from engine.domain.snapshot import Account, Accounts, Snapshot
+from engine.domain.snapshot import Account, Accounts, PromotionStack, Snapshot
 from engine.queries import Key
 from runtime.database import Connection
 
@@ -43,9 +43,18 @@ class _Wanted:
         self.who: Named | None = None
         self.order_id: str | None = None
         self.codes: dict[str, Code] = {}
+        self.tier_ids = set(_ids_of("promotion_tier", self.stack))
+        self.stack_ids = set(_ids_of("promotion_stack", self.stack))
+        self.tiers: dict[str, Code] = {}
+        self.stacks: dict[str, PromotionStack] = {}
         self.customer: KnownCustomer | None = None
         self.accounts: list[str] = []
         self.problem: DomainError | Unavailable | None = None
+
+    @property
+    def redeemables(self) -> list[Code]:
+        """Everything that the request names and that is there."""
+        return [*self.codes.values(), *self.tiers.values()]
 
     @property
     def available(self) -> dict[str, int]:
@@ -58,6 +67,14 @@ def _voucher_ids(project_id: str, stack: StackRequest) -> Iterable[tuple[str, st
         name = redeemable.get("id")
         if isinstance(name, str) and redeemable.get("object", "voucher") == "voucher":
             yield name, ids.voucher_id(project_id, name)
+
+
+def _ids_of(kind: str, stack: StackRequest) -> Iterable[str]:
+    """Yield the ids of the redeemables of a kind."""
+    for redeemable in stack.redeemables[: limits.ITEMS_MAX]:
+        name = redeemable.get("id")
+        if isinstance(name, str) and redeemable.get("object") == kind:
+            yield name
 
 
 def order_id_of(project_id: str, order: JsonObject | None) -> str | None:
@@ -80,20 +97,49 @@ async def gather(
     readable = [one for one in wanted if one.problem is None]
     found = await queries.known(connection, _others(readable))
     vouchers = await queries.vouchers(connection, _vouchers(readable))
-    await definitions.prepare(connection, list(vouchers.values()))
+    tiers = await _tiers(connection, readable)
+    await definitions.prepare(connection, [*vouchers.values(), *tiers.values()])
     for one, customer_id in zip(wanted, drawn, strict=True):
-        _know(one, vouchers, found, definitions, customer_id)
+        _know(one, {**vouchers, **tiers}, found, definitions, customer_id)
     segment_keys = {
         (one.project_id, segment_id)
         for one in wanted
-        for code in one.codes.values()
+        for code in one.redeemables
         for rule in code.rules
         for segment_id in rule.segment_ids
     }
     segments = await definitions.segments(connection, segment_keys)
     account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
     accounts = await queries.accounts(connection, account_keys) if account_keys else {}
-    return [_snapshot(one, found, segments, accounts) for one in wanted]
+    category_keys = _category_keys(wanted)
+    categories = await queries.categories(connection, category_keys) if category_keys else {}
+    return [_snapshot(one, found, segments, accounts, categories) for one in wanted]
+
+
+async def _tiers(connection: Connection, wanted: Sequence[_Wanted]) -> dict[Key, Any]:
+    """Return the rows of the tiers that requests name, or their promotion stacks; usually none."""
+    stack_keys = {(one.project_id, stack_id) for one in wanted for stack_id in one.stack_ids}
+    stacks = await queries.stacks(connection, stack_keys) if stack_keys else {}
+    for one in wanted:
+        for stack_id in one.stack_ids:
+            row = stacks.get((one.project_id, stack_id))
+            if row is not None:
+                stack = PromotionStack(
+                    row["id"], row["name"], row["campaign_id"], tuple(row["tier_ids"])
+                )
+                one.stacks[stack_id] = stack
+                one.tier_ids.update(stack.tier_ids)
+    keys = {(one.project_id, tier_id) for one in wanted for tier_id in one.tier_ids}
+    return await queries.tiers(connection, keys) if keys else {}
+
+
+def _category_keys(wanted: Sequence[_Wanted]) -> set[Key]:
+    return {
+        (one.project_id, category_id)
+        for one in wanted
+        for code in one.redeemables
+        if (category_id := code.definition.category_id) is not None
+    }
 
 
 def _name(one: _Wanted) -> None:
@@ -112,7 +158,9 @@ def _refuse_unreadable(stack: StackRequest) -> None:
         _refuse_nul(stack)
     items = (stack.order or {}).get("items")
     lines = len(items) if isinstance(items, list) else 0
-    size = (len(text) + lines * limits.LINE_BYTES) * (len(stack.redeemables) + 2)
+    has_stack = any(one.get("object") == "promotion_stack" for one in stack.redeemables)
+    steps = limits.TIERS_PER_STACK_MAX if has_stack else len(stack.redeemables)
+    size = (len(text) + lines * limits.LINE_BYTES) * (steps + 2)
     if size > limits.ANSWER_BYTES_MAX:
         raise payload.refuse("redeemables", "must be fewer with an order of this size")
 
@@ -179,14 +227,16 @@ def _know(
             row = row or vouchers.get((one.project_id, name))
             if row is not None:
                 one.codes[name] = definitions.code(row)
+        for tier_id in one.tier_ids:
+            row = vouchers.get((one.project_id, tier_id))
+            if row is not None:
+                one.tiers[tier_id] = definitions.tier(row)
         one.customer = _customer(one, facts, drawn_id)
     except (DomainError, Unavailable) as error:
         one.problem = error
         return
     customer_id = one.customer.id if one.customer else None
-    one.accounts = [
-        account for code in one.codes.values() for account in _accounts(code, customer_id)
-    ]
+    one.accounts = [account for code in one.redeemables for account in _accounts(code, customer_id)]
 
 
 def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustomer | None:
@@ -201,7 +251,7 @@ def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustome
 
 
 def _accounts(code: Code, customer_id: str | None) -> Iterable[str]:
-    yield f"uses/{code.id}"
+    yield code.uses_account
     if code.definition.type == "GIFT_VOUCHER":
         yield credits_account(code)
     for rule in code.rules:
@@ -210,7 +260,11 @@ def _accounts(code: Code, customer_id: str | None) -> Iterable[str]:
 
 
 def _snapshot(
-    one: _Wanted, facts: queries.Found, segments: dict[Key, Any], accounts: dict[Key, Any]
+    one: _Wanted,
+    facts: queries.Found,
+    segments: dict[Key, Any],
+    accounts: dict[Key, Any],
+    categories: dict[Key, Any],
 ) -> Gathered:
     if one.problem is not None:
         return one.problem
@@ -237,6 +291,9 @@ def _snapshot(
         accounts=Accounts(seen, one.available),
         stacking_rules={**DEFAULT_STACKING_RULES, **(project["stacking_rules"] or {})},
         api_key_id=one.request.api_key_id,
+        tiers=one.tiers,
+        stacks=one.stacks,
+        categories={key[1]: found for key, found in categories.items() if key[0] == one.project_id},
     )
 
 

@@ -56,10 +56,16 @@ def answer(
         return Reply(status=body.code, error=body)
 
 
+def _steps_max(snapshot: Snapshot) -> int:
+    """Return how many redemptions there may be: a promotion stack stands for its tiers."""
+    tiers = max((len(stack.tier_ids) for stack in snapshot.stacks.values()), default=0)
+    return max(len(snapshot.request.redeemables), tiers)
+
+
 def plan_redemption(envelope: Envelope, request: PlanRedemption, snapshot: Snapshot) -> Forward:
     """Plan, and pass the plan on to the ledger, which answers the caller."""
     drawn = DrawnIds(
-        redemption_ids=tuple(ids.new_id("r") for _ in request.stack.redeemables),
+        redemption_ids=tuple(ids.new_id("r") for _ in range(_steps_max(snapshot))),
         parent_id=ids.new_id("r"),
         failed_redemption_id=ids.new_id("rf"),
         order_id=order_id_of(envelope.project_id, request.stack.order) or ids.new_id("ord"),

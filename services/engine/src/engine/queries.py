@@ -111,6 +111,54 @@ async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, a
     return {(row["project_id"], row["id"]): row for row in rows}
 
 
+async def tiers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
+    """Return promotion tiers by id, each with the versions of its campaign and its rules."""
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.id, t.campaign_id, t.version, t.doc, c.version AS campaign_version,
+               ARRAY(
+                   SELECT a.rule_id || '@' || coalesce(r.version::text, '')
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = t.project_id
+                     AND a.related_object_id IN (t.id, t.campaign_id)
+                   ORDER BY a.id
+               ) AS rules
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN tiers t ON t.project_id = g.project_id AND t.id = g.id
+        LEFT JOIN campaigns c ON c.project_id = t.project_id AND c.id = t.campaign_id
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row for row in rows}
+
+
+async def stacks(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
+    """Return promotion stacks by id."""
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.id, t.name, t.campaign_id, t.tier_ids
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN stacks t ON t.project_id = g.project_id AND t.id = g.id
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row for row in rows}
+
+
+async def categories(connection: Connection, keys: Collection[Key]) -> dict[Key, JsonObject]:
+    """Return categories by id."""
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.id, t.doc
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN categories t ON t.project_id = g.project_id AND t.id = g.id
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row["doc"] for row in rows}
+
+
 async def campaign_documents(connection: Connection, keys: Collection[Key]) -> dict[Key, Any]:
     rows = await connection.fetch(
         """

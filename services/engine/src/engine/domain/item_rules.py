@@ -35,6 +35,8 @@ def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemsTest:
 
 def _inner(rules: JsonObject) -> LineTest:
     """Return the test of the rules inside."""
+    if not isinstance(rules, dict):
+        raise BadConditionsError("must be an object")
     names = [name for name in rules if name != "logic"]
     tests = [_line_test(rules[name]) for name in names]
     if not tests:

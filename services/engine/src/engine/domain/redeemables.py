@@ -24,6 +24,8 @@ class DuplicatedRedeemables(DomainError):
 
 
 class InvalidRedeemables(DomainError):
+    """A promotion stack is redeemed alone."""
+
     key = "invalid_redeemables"
     message = "Invalid redeemables"
 
