@@ -817,6 +817,23 @@ PROJECT_SETTINGS = {
 }
 
 
+def own_stacking_rules(state: Json) -> JsonObject:
+    """Return the stacking rules of a project that has its own, as the management API shows them."""
+    shown = {
+        "id": state.get("stacking_rules_id"),
+        **stacking_rules(state),
+        "created_at": instant(state.get("stacking_rules_created_at")),
+        "updated_at": instant(
+            state.get("stacking_rules_updated_at") or state.get("stacking_rules_created_at")
+        ),
+    }
+    keep = {
+        "applicable_redeemables_per_category_limit",
+        "applicable_exclusive_redeemables_per_category_limit",
+    }
+    return _without_nothing(shown, keep=keep)
+
+
 def stacking_rules(state: Json) -> JsonObject:
     """Return a project's stacking rules with the defaults filled in."""
     return {**DEFAULT_STACKING_RULES, **(state.get("stacking_rules") or {})}

@@ -15,6 +15,27 @@ LIST_LENGTH_MAX = 10_000
 QUERY_FIELDS_MAX = 200
 """Parameters of one query."""
 
+PROMOTIONS_TRIED_MAX = 150
+"""Newest promotion tiers that the deprecated search for promotions tries."""
+
+PROMOTIONS_SHOWN_MAX = 50
+"""Promotion tiers that the deprecated search for promotions shows."""
+
+QUERY_DEPTH_MAX = 5
+"""Nesting of names in a query."""
+
+QUERY_DIGITS_MAX = 15
+"""Digits of a number in a query."""
+
+EXCLUSIVE_REDEEMABLES_MAX = 5
+"""Highest limit of redeemables that exclude others, which a project's stacking rules may set."""
+
+STACKING_CATEGORIES_MAX = 100
+"""Categories that one of a project's stacking rules names."""
+
+ID_LENGTH_MAX = 100
+"""Characters of an id in a project's stacking rules."""
+
 REDEEMABLES_MAX = 30
 """Redeemables of one validation or redemption."""
 

@@ -175,6 +175,89 @@ async def balances(
     }
 
 
+async def promotion_tiers(
+    connection: Connection, project_id: str, tier_ids: Sequence[str]
+) -> list[Record]:
+    """Return promotion tiers by their ids."""
+    return await connection.fetch(
+        "SELECT * FROM promotion_tiers WHERE project_id = $1 AND id = ANY($2)",
+        project_id,
+        list(tier_ids),
+    )
+
+
+async def tiers_of_campaigns(
+    connection: Connection, project_id: str, campaign_ids: Sequence[str]
+) -> list[Record]:
+    """Return the promotion tiers of campaigns, by their hierarchy."""
+    return await connection.fetch(
+        """
+        SELECT * FROM promotion_tiers WHERE project_id = $1 AND campaign_id = ANY($2)
+        ORDER BY hierarchy, created_at, id
+        """,
+        project_id,
+        list(campaign_ids),
+    )
+
+
+async def newest_tiers(connection: Connection, project_id: str, limit: int) -> list[Record]:
+    """Return the newest promotion tiers that are switched on."""
+    return await connection.fetch(
+        """
+        SELECT * FROM promotion_tiers WHERE project_id = $1 AND active
+        ORDER BY created_at DESC, id DESC LIMIT $2
+        """,
+        project_id,
+        limit,
+    )
+
+
+async def promotion_stacks(
+    connection: Connection, project_id: str, stack_ids: Sequence[str]
+) -> list[Record]:
+    """Return promotion stacks by their ids."""
+    return await connection.fetch(
+        "SELECT * FROM promotion_stacks WHERE project_id = $1 AND id = ANY($2)",
+        project_id,
+        list(stack_ids),
+    )
+
+
+async def tier_totals(
+    connection: Connection, project_id: str, tier_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return what redemptions of tiers came to."""
+    rows = await connection.fetch(
+        "SELECT * FROM tier_totals WHERE project_id = $1 AND tier_id = ANY($2)",
+        project_id,
+        list(tier_ids),
+    )
+    return {row["tier_id"]: dict(row) for row in rows}
+
+
+async def categories(
+    connection: Connection, project_id: str, category_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return categories by their ids."""
+    if not category_ids:
+        return {}
+    rows = await connection.fetch(
+        "SELECT id, doc FROM categories WHERE project_id = $1 AND id = ANY($2)",
+        project_id,
+        list(category_ids),
+    )
+    return {row["id"]: row["doc"] for row in rows}
+
+
+async def all_categories(connection: Connection, project_id: str) -> list[dict[str, Any]]:
+    """Return the project's categories, of which there are not many, by their hierarchy."""
+    rows = await connection.fetch(
+        "SELECT doc FROM categories WHERE project_id = $1 ORDER BY hierarchy, created_at, id",
+        project_id,
+    )
+    return [row["doc"] for row in rows]
+
+
 async def assignments_of(
     connection: Connection, project_id: str, object_ids: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
@@ -417,7 +500,10 @@ TABLES = {
         "deliveries",
         "voucher_transactions",
         "orders",
+        "promotion_stacks",
     )
 } | {
-    "vouchers": "vouchers t LEFT JOIN campaigns c ON c.project_id = t.project_id AND c.id = t.campaign_id"
+    "promotion_tiers": "promotion_tiers t LEFT JOIN campaigns c"
+    " ON c.project_id = t.project_id AND c.id = t.campaign_id",
+    "vouchers": "vouchers t LEFT JOIN campaigns c ON c.project_id = t.project_id AND c.id = t.campaign_id",
 }

@@ -16,16 +16,91 @@ async def campaigns(
 ) -> list[JsonObject]:
     """Show campaigns."""
     assigned = await queries.assignments_of(connection, project_id, [row["id"] for row in rows])
-    return [_campaign(dict(row), assigned.get(row["id"], [])) for row in rows]
+    known = await _categories(connection, project_id, [row["doc"] for row in rows])
+    tiers = await _tiers_of(connection, project_id, rows)
+    return [
+        _campaign(dict(row), assigned.get(row["id"], []), _category(row["doc"], known))
+        | tiers.get(row["id"], {})
+        for row in rows
+    ]
 
 
-def _campaign(row: Mapping[str, Any], assigned: Sequence[JsonObject]) -> JsonObject:
+async def _tiers_of(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> dict[str, JsonObject]:
+    """Return what campaigns of type PROMOTION show besides."""
+    ids = [row["id"] for row in rows if row["campaign_type"] == "PROMOTION"]
+    if not ids:
+        return {}
+    found = await queries.tiers_of_campaigns(connection, project_id, ids)
+    shown = await promotion_tiers(connection, project_id, found)
+    return {
+        one: {
+            "promotion": public.listing(
+                "tiers",
+                tiers := [tier for tier in shown if tier["campaign_id"] == one],
+                len(tiers),
+                has_more=False,
+            )
+        }
+        for one in ids
+    }
+
+
+async def promotion_tiers(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show promotion tiers: their campaigns, rules, categories, and what redemptions came to."""
+    ids = [row["id"] for row in rows]
+    campaign_ids = {row["campaign_id"] for row in rows}
+    campaigns_by_id = await queries.campaigns(connection, project_id, list(campaign_ids))
+    assigned = await queries.assignments_of(connection, project_id, ids)
+    totals = await queries.tier_totals(connection, project_id, ids)
+    known = await _categories(connection, project_id, [row["doc"] for row in rows])
+    shown = []
+    for row in rows:
+        campaign = campaigns_by_id.get(row["campaign_id"])
+        tier = public.promotion_tier(
+            row["doc"],
+            campaign["doc"] if campaign is not None else None,
+            assignments=[public.assignment(one) for one in assigned.get(row["id"], [])],
+            totals=totals.get(row["id"], {}),
+            category=_category(row["doc"], known),
+        )
+        shown.append(tier)
+    return shown
+
+
+async def promotion_stacks(
+    connection: Connection, project_id: str, rows: Sequence[Record]
+) -> list[JsonObject]:
+    """Show promotion stacks with their categories."""
+    known = await _categories(connection, project_id, [row["doc"] for row in rows])
+    return [public.promotion_stack(row["doc"], _category(row["doc"], known)) for row in rows]
+
+
+async def _categories(
+    connection: Connection, project_id: str, docs: Sequence[JsonObject | None]
+) -> dict[str, JsonObject]:
+    """Return the categories that states name."""
+    named = {doc["category_id"] for doc in docs if doc and doc.get("category_id")}
+    return await queries.categories(connection, project_id, sorted(named))
+
+
+def _category(doc: JsonObject | None, known: Mapping[str, JsonObject]) -> JsonObject | None:
+    found = known.get((doc or {}).get("category_id") or "")
+    return public.category(found) if found is not None else None
+
+
+def _campaign(
+    row: Mapping[str, Any], assigned: Sequence[JsonObject], category: JsonObject | None
+) -> JsonObject:
     state = {
         **row["doc"],
         "vouchers_count": row["vouchers_count"] or 0,
         "vouchers_generation_status": row["generation_status"] or "DONE",
     }
-    return public.campaign(state, [public.assignment(one) for one in assigned])
+    return public.campaign(state, [public.assignment(one) for one in assigned], category)
 
 
 async def vouchers(
@@ -37,9 +112,26 @@ async def vouchers(
     campaigns_by_id = await queries.campaigns(connection, project_id, list(campaign_ids))
     balances = await queries.balances(connection, project_id, ids)
     assigned = await queries.assignments_of(connection, project_id, ids)
+    docs = [_definition(row, campaigns_by_id.get(row["campaign_id"])) for row in rows]
+    known = await _categories(connection, project_id, docs)
     return [
-        _voucher(row, campaigns_by_id.get(row["campaign_id"]), balances, assigned) for row in rows
+        _voucher(
+            row,
+            campaigns_by_id.get(row["campaign_id"]),
+            balances,
+            assigned,
+            _category(definition, known),
+        )
+        for row, definition in zip(rows, docs, strict=True)
     ]
+
+
+def _definition(row: Record, campaign: Record | None) -> JsonObject:
+    """Return what the voucher is: its own definition, or its campaign's template and category."""
+    doc: JsonObject = (campaign["doc"] if campaign is not None else None) or {}
+    found: JsonObject = row["definition"] or doc.get("voucher") or {"type": "DISCOUNT_VOUCHER"}
+    category_id = found.get("category_id") or doc.get("category_id")
+    return {**found, "category_id": category_id} if category_id else found
 
 
 def _voucher(
@@ -47,9 +139,10 @@ def _voucher(
     campaign: Record | None,
     balances: Mapping[str, JsonObject],
     assigned: Mapping[str, Sequence[JsonObject]],
+    category: JsonObject | None,
 ) -> JsonObject:
     doc = (campaign["doc"] if campaign is not None else None) or {}
-    definition = row["definition"] or doc.get("voucher") or {"type": "DISCOUNT_VOUCHER"}
+    definition = _definition(row, campaign)
     state = {
         "id": row["id"],
         "code": row["code"],
@@ -64,6 +157,7 @@ def _voucher(
         campaign_name=doc.get("name"),
         balances=balances.get(row["id"], {}),
         assignments=[public.assignment(one) for one in assigned.get(row["id"], [])],
+        category=category,
     )
 
 

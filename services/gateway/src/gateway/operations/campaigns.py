@@ -180,7 +180,7 @@ async def get_campaign(call: Call) -> JsonObject:
 @operation("PUT", "/v1/campaigns/{campaignId}", fields=FIELDS)
 async def update_campaign(call: Call) -> JsonObject:
     """Change the fields of a campaign that are sent."""
-    campaign_id = await _id_of(call)
+    campaign_id = await id_of(call)
     changes = {
         name: value
         for name, value in call.body.items()
@@ -217,7 +217,7 @@ HOW_MANY = Query(vouchers_count=Parameter(number(1, VOUCHERS_COUNT_MAX)))
 async def add_vouchers(call: Call) -> Any:
     """Add codes to a campaign: one at once, more asynchronously."""
     count = read_parameters(call).get("vouchers_count", 1)
-    campaign_id = await _id_of(call)
+    campaign_id = await id_of(call)
     reply = await _add(call, campaign_id, count, None)
     if "async_action_id" in reply:
         return Answer(202, {"async_action_id": reply["async_action_id"]})
@@ -227,7 +227,7 @@ async def add_vouchers(call: Call) -> Any:
 @operation("POST", "/v1/campaigns/{campaignId}/vouchers/{code}", fields=OVERRIDES)
 async def add_voucher_with_code(call: Call) -> JsonObject:
     """Add a code of the caller's choice to a campaign."""
-    campaign_id = await _id_of(call)
+    campaign_id = await id_of(call)
     reply = await _add(call, campaign_id, 1, call.params["code"])
     return await one_voucher(call, reply["voucher"]["id"])
 
@@ -283,7 +283,7 @@ def _summary(campaign: JsonObject, row: queries.Record, totals: dict[str, Any]) 
 
 
 async def _set_active(call: Call, *, active: bool) -> JsonObject:
-    campaign_id = await _id_of(call)
+    campaign_id = await id_of(call)
     command = SetCampaignActive(campaign_id=campaign_id, active=active)
     await call.command("campaigns", campaign_id, command)
     return {}
@@ -300,7 +300,7 @@ async def _add(call: Call, campaign_id: str, count: int, code: str | None) -> Js
     return await call.command("campaigns", campaign_id, command)
 
 
-async def _id_of(call: Call) -> str:
+async def id_of(call: Call) -> str:
     """Return the id of the campaign that the path names."""
     await call.fresh()
     async with call.gateway.connection() as connection:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from contracts import public
-from contracts.engine import PlanRedemption
+from contracts.engine import PlanRedemption, StackRequest
 from contracts.errors import InvalidQueryParams, JsonObject
 from contracts.ledger import RollBack
 from gateway import limits, queries, views
@@ -21,24 +21,26 @@ from runtime import clock
 @operation("POST", "/v1/redemptions", fields=FIELDS, is_answer_kept=False)
 async def redeem_stack(call: Call) -> JsonObject:
     """Redeem a stack, all of it or nothing."""
-    return await _redeem(call)
+    event = await redeem(call, read_stack(call.body))
+    return public.redemption_response(call.project_id, event)
 
 
 @operation("POST", "/client/v1/redemptions", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def redeem_stack_client_side(call: Call) -> JsonObject:
     """Redeem a stack, from a browser or an app."""
-    return await _redeem(call)
+    event = await redeem(call, read_stack(call.body))
+    return public.redemption_response(call.project_id, event)
 
 
-async def _redeem(call: Call) -> JsonObject:
-    stack = read_stack(call.body)
+async def redeem(call: Call, stack: StackRequest) -> JsonObject:
+    """Ask the engine for a plan, which the ledger applies and answers; returns the redemption's event."""
     scopes = scopes_of(call.project_id, stack)
     request = PlanRedemption(stack=stack, now=clock.now(), api_key_id=call.key.key_id)
     with _remembered_failure(call):
         reply = await call.request(first_code(stack), request, scopes=scopes)
-    event = (reply.body or {})["redemption"]
+    event: JsonObject = (reply.body or {})["redemption"]
     _remember(call, event)
-    return public.redemption_response(call.project_id, event)
+    return event
 
 
 @contextmanager
@@ -52,10 +54,19 @@ def _remembered_failure(call: Call) -> Iterator[None]:
         raise
 
 
+def _tiers_of(event: JsonObject) -> set[str]:
+    return {
+        f"promotion_tier/{item['related_object_id']}"
+        for item in event["items"]
+        if item["related_object_type"] == "promotion_tier"
+    }
+
+
 def _remember(call: Call, event: JsonObject) -> None:
     named = {f"{kind}/{event[kind]['id']}" for kind in ("customer", "order") if event.get(kind)}
     named |= {f"voucher/{item['voucher']['id']}" for item in event["items"] if item.get("voucher")}
     named |= {f"redemption/{item['redemption_id']}" for item in event["items"]}
+    named |= _tiers_of(event)
     if event.get("parent_id"):
         named.add(f"redemption/{event['parent_id']}")
     call.remember("ledger", sorted(named))
@@ -218,6 +229,7 @@ async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
     event = reply["rollback"]
     named = {f"{kind}/{event[kind]['id']}" for kind in ("customer", "order") if event.get(kind)}
     named |= {f"voucher/{item['voucher']['id']}" for item in event["items"] if item.get("voucher")}
+    named |= _tiers_of(event)
     for item in event["items"]:
         named |= {f"redemption/{item['redemption_id']}", f"redemption/{item['rollback_id']}"}
     named.add(f"redemption/{redemption_id}")

@@ -48,17 +48,17 @@ FIELDS = {
 @operation("POST", "/v1/validations", fields=FIELDS, is_answer_kept=False)
 async def validate_stack(call: Call) -> JsonObject:
     """Check a stack of redeemables and price it, without changing anything."""
-    return await _validate(call)
+    return await validate(call, read_stack(call.body))
 
 
 @operation("POST", "/client/v1/validations", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def validate_stack_client_side(call: Call) -> JsonObject:
     """Check and price a stack, from a browser or an app."""
-    return await _validate(call)
+    return await validate(call, read_stack(call.body))
 
 
-async def _validate(call: Call) -> JsonObject:
-    stack = read_stack(call.body)
+async def validate(call: Call, stack: StackRequest) -> JsonObject:
+    """Ask the engine."""
     command = ValidateStack(
         validation_id=call.new_id("valid"), stack=stack, now=clock.now(), api_key_id=call.key.key_id
     )
@@ -86,11 +86,7 @@ def first_code(stack: StackRequest) -> str:
 
 def scopes_of(project_id: str, stack: StackRequest) -> list[str]:
     """Return what the stack reads and a redemption writes: its codes, customer and order."""
-    codes = (str(one["id"]) for one in stack.redeemables)
-    scopes = [
-        f"voucher/{code if code.startswith('v_') else ids.voucher_id(project_id, code)}"
-        for code in codes
-    ]
+    scopes = [_scope_of(project_id, one) for one in stack.redeemables]
     for kind, named, derive in (
         ("customer", stack.customer or {}, ids.customer_id),
         ("order", stack.order or {}, ids.order_id),
@@ -101,3 +97,10 @@ def scopes_of(project_id: str, stack: StackRequest) -> list[str]:
         if found:
             scopes.append(f"{kind}/{found}")
     return scopes
+
+
+def _scope_of(project_id: str, redeemable: JsonObject) -> str:
+    name = str(redeemable["id"])
+    if redeemable["object"] != "voucher":
+        return f"{redeemable['object']}/{name}"
+    return f"voucher/{name if name.startswith('v_') else ids.voucher_id(project_id, name)}"
