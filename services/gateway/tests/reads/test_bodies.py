@@ -60,10 +60,19 @@ def paths(project: Project) -> list[str]:
         "/v1/distributions",
         "/v1/distributions/distr_1",
         "/v1/webhook-deliveries",
+        "/v1/promotions/tiers",
+        "/v1/promotions/tiers/promo_1",
+        "/v1/promotions/tiers/promo_2",
+        "/v1/promotions/camp_3/tiers",
+        "/v1/promotions/stacks",
+        "/v1/promotions/camp_3/stacks",
+        "/v1/promotions/camp_3/stacks/stack_1",
+        "/v1/categories",
+        "/v1/categories/cat_1",
     ]
 
 
-REDEMPTIONS = ["r_p", "r_1", "r_2", "r_3", "r_4", "rf_1", "rf_2", "rr_1", "rrf_1"]
+REDEMPTIONS = ["r_p", "r_1", "r_2", "r_3", "r_4", "r_6", "rf_1", "rf_2", "rr_1", "rrf_1"]
 
 
 async def test_every_get_has_the_shape_of_the_api(site: Site) -> None:
@@ -76,6 +85,23 @@ async def test_every_get_has_the_shape_of_the_api(site: Site) -> None:
         except AssertionError as error:
             failed.append(f"{path}: {error}")
     assert not failed, "\n".join(failed)
+
+
+async def test_tiers_show_what_they_came_to_and_where_they_stand(site: Site) -> None:
+    tier = await site.first.must("/v1/promotions/tiers/promo_1")
+    assert tier["summary"]["redemptions"] == {"total_redeemed": 1}
+    assert tier["summary"]["orders"] == {"total_amount": 1000, "total_discount_amount": 100}
+    assert (tier["category_id"], tier["categories"][0]["name"]) == ("cat_1", "Books")
+    listed = await site.first.must("/v1/promotions/camp_3/tiers")
+    assert [one["id"] for one in listed["tiers"]] == ["promo_2", "promo_1"]
+    # Its campaign is switched off.
+    available = await site.first.must("/v1/promotions/tiers", is_available="true")
+    assert available["total"] == 0
+    campaign = await site.first.must("/v1/campaigns/camp_3")
+    assert [one["id"] for one in campaign["promotion"]["tiers"]] == ["promo_2", "promo_1"]
+    category = await site.first.must("/v1/categories/cat_1")
+    assert (category["name"], category["hierarchy"]) == ("Books", 0)
+    assert (await site.first.get("/v1/promotions/camp_1/stacks/stack_1")).status == 404
 
 
 async def test_nothing_of_one_project_is_seen_in_another(site: Site) -> None:
