@@ -63,7 +63,7 @@ REMOVAL = Query(
 )
 
 
-@operation("DELETE", "/v1/categories/{categoryId}", query=REMOVAL)
+@operation("DELETE", "/v1/categories/{categoryId}", query=REMOVAL, statuses=(204,))
 async def delete_category(call: Call) -> Answer:
     """Delete a category that no stacking rule names; what has it counts as without."""
     category_id = call.params["categoryId"]

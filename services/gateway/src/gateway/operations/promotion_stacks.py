@@ -75,7 +75,7 @@ async def update_promotion_stack(call: Call) -> JsonObject:
     return await _shown(call, campaign_id, stack_id)
 
 
-@operation("DELETE", STACK)
+@operation("DELETE", STACK, statuses=(204,))
 async def delete_promotion_stack(call: Call) -> Answer:
     """Delete a promotion stack; its tiers stay."""
     campaign_id, stack_id = await id_of(call), call.params["stackId"]

@@ -119,7 +119,7 @@ async def update_promotion_tier(call: Call) -> JsonObject:
     return await _shown(call, tier_id)
 
 
-@operation("DELETE", "/v1/promotions/tiers/{promotionTierId}")
+@operation("DELETE", "/v1/promotions/tiers/{promotionTierId}", statuses=(204,))
 async def delete_promotion_tier(call: Call) -> Answer:
     """Delete a promotion tier that is in no promotion stack."""
     tier_id = call.params["promotionTierId"]

@@ -106,7 +106,7 @@ async def _redeem_voucher(call: Call, code: str) -> JsonObject:
     event = await redeem(call, _stack_of_one("voucher", code, _tracked(call)))
     [shown] = public.redemptions(call.project_id, event)
     voucher = await one_voucher(call, code)
-    return {**shown, "voucher": voucher}
+    return _without_nulls({**shown, "voucher": voucher})
 
 
 # -- promotion tiers -------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ async def redeem_promotion(call: Call) -> JsonObject:
     tier = await _tier(call)
     event = await redeem(call, _stack_of_one("promotion_tier", tier["id"], _tracked(call)))
     [shown] = public.redemptions(call.project_id, event)
-    return {**shown, "promotion_tier": await _tier(call)}
+    return _without_nulls({**shown, "promotion_tier": await _tier(call)})
 
 
 ALL_TIERS = Query(
@@ -236,6 +236,13 @@ def _reason(call: Call, step: JsonObject) -> JsonObject:
     error = result.get("error") or {"code": 400, **result["details"]}
     told = {"details": step["id"], **error, "request_id": call.request_id}
     return {"reason": error["message"], "error": told}
+
+
+def _without_nulls(redemption: JsonObject) -> JsonObject:
+    """Leave out what is null: the shapes of before stacks know no null."""
+    shown = {name: value for name, value in redemption.items() if value is not None}
+    order = shown.get("order") or {}
+    return {**shown, "order": {name: one for name, one in order.items() if one is not None}}
 
 
 def _tracking_id(call: Call, answer: JsonObject, body: JsonObject) -> str:

@@ -56,7 +56,7 @@ async def update_stacking_rules(call: Call) -> JsonObject:
     return _told(call, changed)
 
 
-@operation("DELETE", RULE, auth=MANAGEMENT)
+@operation("DELETE", RULE, auth=MANAGEMENT, statuses=(204,))
 async def delete_stacking_rules(call: Call) -> Answer:
     """Take the project back to the default stacking rules."""
     await _owned(call)
