@@ -426,7 +426,7 @@ def deep(levels):
         ({"1": {**AMOUNT, "name": "order.colour"}}, "rules.1.name:"),
         ({"1": {**AMOUNT, "name": ["x"]}}, "rules.1.name:"),
         ({"1": {**AMOUNT, "property": "x"}}, "rules.1.property:"),
-        ({"1": {**AMOUNT, "rules": {"1": AMOUNT}}}, "rules.1.rules:"),
+        ({"1": {**AMOUNT, "rules": {"1": {}}}}, "rules.1.rules.1.name:"),
         ({"1": {**AMOUNT, "conditions": None}}, "rules.1.conditions:"),
         ({"1": {**AMOUNT, "conditions": {}}}, "rules.1.conditions:"),
         ({"1": {**AMOUNT, "conditions": {"$near": [5]}}}, "rules.1.conditions.$near:"),
@@ -450,7 +450,7 @@ def deep(levels):
             {
                 "1": {
                     "name": "product.id",
-                    "conditions": {"$is": [{"object": "products_collection", "id": "pc_1"}]},
+                    "conditions": {"$is": [{"object": "shop", "id": "shop_1"}]},
                 }
             },
             "$is[0].object:",
@@ -476,7 +476,7 @@ def deep(levels):
         ({"1": AMOUNT, "logic": 1}, "rules.logic:"),
         ({"1": AMOUNT, "logic": deep(limits.LOGIC_DEPTH_MAX + 1)}, "rules.logic:"),
         ({"1": AMOUNT, "logic": "1 or " * 300 + "1"}, "rules.logic:"),
-        ({str(n): AMOUNT for n in range(101)}, "rules:"),
+        ({str(n): AMOUNT for n in range(limits.RULES_PER_RULE_MAX + 1)}, "rules:"),
     ],
 )
 def test_a_wrong_rule_is_refused_by_name(rules, mentions):
@@ -492,6 +492,7 @@ def test_a_wrong_rule_is_refused_by_name(rules, mentions):
         ({"name": None}, "name"),
         ({"type": "magic"}, "type"),
         ({"context_type": "Nowhere!"}, "context_type"),
+        ({"context_type": ["global"]}, "context_type"),
         ({"bundle_rules": {"1": {}}}, "bundle_rules"),
         ({"applicable_to": []}, "applicable_to"),
         ({"applicable_to": {"included": 5}}, "applicable_to.included"),

@@ -45,6 +45,8 @@ BIG_MUG = Sku(
     created_at=NOON,
 )
 CREATED = ProductCreated(product=MUG)
+STORED_SKU = skus.evolve(None, SkuCreated(sku=BIG_MUG))
+STORED = products.evolve(None, CREATED)
 
 
 def upsert(changes: JsonObject, *, product_id: str = "prod_1", must_exist: bool = False):
@@ -142,7 +144,7 @@ def test_null_clears_a_field():
 def test_refusal_names_the_property(changes, prop):
     given(products.evolve, CREATED).when(upsert(changes)).then_refused("invalid_payload", prop)
     with pytest.raises(InvalidPayload) as refused:
-        upsert(changes)(MUG)
+        upsert(changes)(STORED)
     assert (refused.value.prop or "").startswith(prop)
 
 
@@ -207,12 +209,12 @@ VALUES = JSON | st.sampled_from(["mug", "mug-big", "EUR", "https://shop.example/
 
 @for_all(st.booleans(), st.dictionaries(st.sampled_from([*products.FIELDS, "id"]), VALUES))
 def test_whatever_is_sent_of_a_product_is_taken_or_refused_by_name(exists, changes):
-    taken_or_refused(products.evolve, upsert(changes), MUG if exists else None)
+    taken_or_refused(products.evolve, upsert(changes), STORED if exists else None)
 
 
 @for_all(st.booleans(), st.dictionaries(st.sampled_from([*skus.FIELDS, "id"]), VALUES))
 def test_whatever_is_sent_of_a_sku_is_taken_or_refused_by_name(exists, changes):
-    taken_or_refused(skus.evolve, upsert_sku(changes), BIG_MUG if exists else None)
+    taken_or_refused(skus.evolve, upsert_sku(changes), STORED_SKU if exists else None)
 
 
 def taken_or_refused(evolve, decide, state):

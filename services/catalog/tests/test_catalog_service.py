@@ -130,5 +130,6 @@ async def test_audit_is_clean_and_finds_a_changed_aggregate(harness):
         )
         sku_id = ids.sku_id("p1", "s")
         assert await audit(connection) == [
-            f"project p1: sku-{sku_id} belongs to prod_9, which does not exist"
+            f"project p1: sku-{sku_id} belongs to prod_9, which does not exist",
+            f"project p1: {sku_id} is not noted as it was logged",
         ]

@@ -23,11 +23,28 @@ NAMES = [
     "order.items.any",
     "order.items.cheapest",
     "product.id",
+    "product.metadata.match_all",
+    "sku.discount_applicable",
+    "redemption.count.per_customer.weekly",
+    "publication.redeemable_by_linked_customer",
+    "order.total_amount",
     "campaign.redemptions.count",
     "order.items.metadata_any",
     "nobody.knows",
 ]
-OPERATORS = ["$is", "$more_than", "$less_than_or_equal", "$in", "$contains", "$nobody_knows"]
+OPERATORS = [
+    "$is",
+    "$more_than",
+    "$less_than_or_equal",
+    "$in",
+    "$contains",
+    "$nobody_knows",
+    "$dow",
+    "$timeframe",
+    "$timeframe_daily_hours",
+    "$timeframe_absolute",
+    "$not_differ",
+]
 leaves = st.fixed_dictionaries(
     {
         "name": st.sampled_from(NAMES),
@@ -50,9 +67,16 @@ FACTS = Facts(
 
 
 @settings(max_examples=400, deadline=None)
-@given(rules, json_values)
-def test_any_rule_compiles_and_answers(rule_set: dict[str, Any], applicable_to: Any) -> None:
-    body = {"id": "val_1", "rules": rule_set, "applicable_to": applicable_to}
+@given(rules, json_values, json_values | st.dictionaries(st.just("1"), leaves))
+def test_any_rule_compiles_and_answers(
+    rule_set: dict[str, Any], applicable_to: Any, bundle_rules: Any
+) -> None:
+    body = {
+        "id": "val_1",
+        "rules": rule_set,
+        "applicable_to": applicable_to,
+        "bundle_rules": bundle_rules,
+    }
     rule = compile_rule("proj", body)
     violation = violation_of(rule, verdicts_of(rule, FACTS))
     if any(

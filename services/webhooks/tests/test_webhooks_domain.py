@@ -352,6 +352,14 @@ CAMPAIGN = Campaign(
     created_at=NOON,
 )
 RULE = ValidationRule(id="val_1", name="Rule", created_at=NOON)
+RENAMED = RULE.model_copy(update={"name": "Rule 2", "updated_at": NOON, "version": 2})
+ASSIGNMENT = campaigns.Assignment(
+    id="asgm_1",
+    rule_id="val_1",
+    related_object_type="campaign",
+    related_object_id="camp_1",
+    created_at=NOON,
+)
 KNOWN = Known("p1", {"camp_1": CAMPAIGN}, {"val_1": RULE})
 CUSTOMER = customers.Customer(id="cust_1", source_id="anna", name="Anna", created_at=NOON)
 REFERENCE = {"id": "cust_1", "source_id": "anna", "name": "Anna"}
@@ -489,15 +497,7 @@ CASES: list[tuple[Event, list[tuple[str, str]]]] = [
         [("business_validation_rule.created", "val_1")],
     ),
     (
-        campaigns.ValidationRuleAssigned(
-            assignment=campaigns.Assignment(
-                id="asgm_1",
-                rule_id="val_1",
-                related_object_type="campaign",
-                related_object_id="camp_1",
-                created_at=NOON,
-            )
-        ),
+        campaigns.ValidationRuleAssigned(assignment=ASSIGNMENT),
         [("business_validation_rule.assignment.created", "asgm_1")],
     ),
     (customers.CustomerCreated(customer=CUSTOMER), [("customer.created", "cust_1")]),
@@ -569,6 +569,18 @@ CASES: list[tuple[Event, list[tuple[str, str]]]] = [
         [("voucher.gift.balance_added", "v_1"), ("voucher.gift.transaction.created", "vtx_9")],
     ),
     (
+        campaigns.ValidationRuleUpdated(rule=RENAMED),
+        [("business_validation_rule.updated", "val_1")],
+    ),
+    (
+        campaigns.ValidationRuleUnassigned(assignment=ASSIGNMENT),
+        [("business_validation_rule.assignment.deleted", "asgm_1")],
+    ),
+    (
+        campaigns.ValidationRuleDeleted(rule_id="val_1"),
+        [("business_validation_rule.deleted", "val_1")],
+    ),
+    (
         distribution.PublicationSucceeded(
             publication=distribution.Publication(
                 id="pub_1",
@@ -628,6 +640,8 @@ def test_what_an_event_refers_to_is_found():
     assert by_type[campaigns.VoucherUpdated] == {"camp_1"}
     assert by_type[campaigns.VouchersGenerated] == {"camp_1"}
     assert by_type[campaigns.ValidationRuleAssigned] == {"camp_1", "val_1"}
+    assert by_type[campaigns.ValidationRuleUnassigned] == {"camp_1", "val_1"}
+    assert by_type[campaigns.ValidationRuleDeleted] == {"val_1"}
     assert by_type[customers.CustomerCreated] == set()
 
 

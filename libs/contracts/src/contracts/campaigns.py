@@ -196,6 +196,21 @@ class CreateValidationRule(Command):
     definition: JsonObject
 
 
+class UpdateValidationRule(Command):
+    """Change the fields that were sent."""
+
+    TYPE: ClassVar[str] = "campaigns.update-validation-rule.v1"
+    rule_id: str
+    changes: JsonObject
+
+
+class DeleteValidationRule(Command):
+    """Delete a rule that is assigned to nothing."""
+
+    TYPE: ClassVar[str] = "campaigns.delete-validation-rule.v1"
+    rule_id: str
+
+
 class AssignValidationRule(Command):
     TYPE: ClassVar[str] = "campaigns.assign-validation-rule.v1"
     assignment_id: str
@@ -203,6 +218,14 @@ class AssignValidationRule(Command):
     related_object_type: str
     related_object_id: str
     """Id, or a campaign's name, or a voucher's code; stored as the id."""
+
+
+class UnassignValidationRule(Command):
+    """Remove an assignment; ``rule_id`` must be its rule."""
+
+    TYPE: ClassVar[str] = "campaigns.unassign-validation-rule.v1"
+    rule_id: str
+    assignment_id: str
 
 
 class CampaignCreated(Event):
@@ -298,4 +321,23 @@ class ValidationRuleCreated(Event):
 
 class ValidationRuleAssigned(Event):
     TYPE: ClassVar[str] = "campaigns.validation-rule-assigned.v1"
+    assignment: Assignment
+
+
+class ValidationRuleUpdated(Event):
+    TYPE: ClassVar[str] = "campaigns.validation-rule-updated.v1"
+    rule: ValidationRule
+
+
+class ValidationRuleDeleted(Event):
+    """The last event of a rule's stream."""
+
+    TYPE: ClassVar[str] = "campaigns.validation-rule-deleted.v1"
+    rule_id: str
+
+
+class ValidationRuleUnassigned(Event):
+    """The last event of an assignment's stream."""
+
+    TYPE: ClassVar[str] = "campaigns.validation-rule-unassigned.v1"
     assignment: Assignment

@@ -1,7 +1,7 @@
 """Commands and events of products and SKUs, owned by the catalog."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +43,21 @@ class Sku(BaseModel):
     updated_at: datetime | None = None
 
 
+class ProductCollection(BaseModel):
+    """A set of products and SKUs: those that are listed, or those that the filter holds of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: str
+    type: Literal["STATIC", "AUTO_UPDATE"]
+    filter: JsonObject | None = None
+    products: list[JsonObject] = []
+    """``{"id", "object": "product" | "sku", "product_id"}`` of a static one."""
+    created_at: datetime
+    updated_at: datetime | None = None
+
+
 class UpsertProduct(Command):
     """Create a product, or update the one with this ``source_id`` (or ``product_id``)."""
 
@@ -65,6 +80,39 @@ class UpsertSku(Command):
     must_exist: bool = False
 
 
+class DeleteProduct(Command):
+    """Delete a product with its SKUs."""
+
+    TYPE: ClassVar[str] = "catalog.delete-product.v1"
+    product_id: str
+
+
+class DeleteSku(Command):
+    TYPE: ClassVar[str] = "catalog.delete-sku.v1"
+    sku_id: str
+    product_id: str
+
+
+class CreateProductCollection(Command):
+    TYPE: ClassVar[str] = "catalog.create-product-collection.v1"
+    collection_id: str
+    definition: JsonObject
+    """``type``, ``name``, and ``products`` or ``filter``."""
+
+
+class UpdateProductCollection(Command):
+    """Change the fields that were sent: the name, and the filter of one that updates itself."""
+
+    TYPE: ClassVar[str] = "catalog.update-product-collection.v1"
+    collection_id: str
+    changes: JsonObject
+
+
+class DeleteProductCollection(Command):
+    TYPE: ClassVar[str] = "catalog.delete-product-collection.v1"
+    collection_id: str
+
+
 class ProductCreated(Event):
     TYPE: ClassVar[str] = "catalog.product-created.v1"
     product: Product
@@ -83,6 +131,36 @@ class SkuCreated(Event):
 class SkuUpdated(Event):
     TYPE: ClassVar[str] = "catalog.sku-updated.v1"
     sku: Sku
+
+
+class ProductDeleted(Event):
+    """A product that is created again under its ``source_id`` gets the same id."""
+
+    TYPE: ClassVar[str] = "catalog.product-deleted.v1"
+    product_id: str
+
+
+class SkuDeleted(Event):
+    TYPE: ClassVar[str] = "catalog.sku-deleted.v1"
+    sku_id: str
+    product_id: str
+
+
+class ProductCollectionCreated(Event):
+    TYPE: ClassVar[str] = "catalog.product-collection-created.v1"
+    collection: ProductCollection
+
+
+class ProductCollectionUpdated(Event):
+    TYPE: ClassVar[str] = "catalog.product-collection-updated.v1"
+    collection: ProductCollection
+
+
+class ProductCollectionDeleted(Event):
+    """The last event of a collection's stream."""
+
+    TYPE: ClassVar[str] = "catalog.product-collection-deleted.v1"
+    collection_id: str
 
 
 class IntakeRejected(Event):

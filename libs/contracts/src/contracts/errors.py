@@ -4,6 +4,7 @@ They are part of what services say to each other, and their shape is the public 
 beside the messages. Not for programmer errors: those are assertions, and never reach a client.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -101,6 +102,30 @@ class DuplicateFound(DomainError):
     status = 409
     key = "duplicate_found"
     message = "Duplicated resource found"
+
+
+class ResourceInUse(DomainError):
+    """The resource cannot be deleted or changed while others name it."""
+
+    key = "resource_in_use"
+    message = "Resource in use"
+
+    @classmethod
+    def of(
+        cls, resource_type: str, resource_id: str, user_type: str, user_ids: Sequence[str]
+    ) -> "ResourceInUse":
+        """Return the error that names those who use it, the first few of them."""
+        shown = ", ".join(user_ids[:USERS_SHOWN_MAX])
+        return cls(
+            f"Resource {resource_type} with id {resource_id} is in use by {user_type}"
+            f" with ids [{shown}]",
+            resource_id=resource_id,
+            resource_type=resource_type,
+        )
+
+
+USERS_SHOWN_MAX = 10
+"""Ids that the refusal of a deletion names."""
 
 
 class IdempotencyKeyReused(DomainError):

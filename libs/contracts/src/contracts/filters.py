@@ -1,4 +1,4 @@
-"""Segment filters: who matches, decided in one place for customers, gateway and engine.
+"""Filters of segments and product collections: who matches, decided in one place for all services.
 
 A filter is ``{"junction": "and" | "or", "<field>": {"conditions": {"$operator": [values]}}}``; operators of
 one field must all hold. Fields are a customer's attributes and ``metadata.<key>``. Pure: ``now`` is
@@ -6,6 +6,7 @@ passed in, in the time zone whose calendar days count. Not for the filters of li
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -45,7 +46,24 @@ ATTRIBUTES = frozenset(
         "address.line_2",
     }
 )
-"""What may be filtered besides metadata."""
+"""What of a customer may be filtered besides metadata."""
+
+PRODUCT_ATTRIBUTES = frozenset(
+    {
+        "id",
+        "source_id",
+        "product_id",
+        "name",
+        "sku",
+        "price",
+        "currency",
+        "attributes",
+        "image_url",
+        "created_at",
+        "updated_at",
+    }
+)
+"""What of a product or SKU may be filtered besides metadata."""
 
 Values = list[Any]
 Operator = Callable[[Any, Values, datetime], bool]
@@ -65,8 +83,13 @@ def matches(segment_filter: JsonObject, customer: JsonObject, now: datetime) -> 
     return bool(decided) and all(decided)
 
 
-def check_filter(segment_filter: Any, path: str = "filter") -> None:
-    """Raise :class:`contracts.errors.InvalidPayload` for the first property that is wrong."""
+def check_filter(
+    segment_filter: Any, path: str = "filter", attributes: AbstractSet[str] = ATTRIBUTES
+) -> None:
+    """Raise :class:`contracts.errors.InvalidPayload` for the first property that is wrong.
+
+    ``attributes`` are those that may be filtered besides metadata.
+    """
     body = json_object(path, segment_filter)
     junction = body.get("junction", "and")
     if not isinstance(junction, str) or junction.lower() not in {"and", "or"}:
@@ -78,14 +101,14 @@ def check_filter(segment_filter: Any, path: str = "filter") -> None:
         raise refuse(path, f"must have at most {CONDITIONS_MAX} conditions")
     for field in fields:
         place = join(path, field)
-        if not _is_field(field):
-            raise refuse(place, "must be a customer's attribute or metadata.<key>")
+        if not _is_field(field, attributes):
+            raise refuse(place, "must be a known attribute or metadata.<key>")
         _check_conditions(join(place, "conditions"), json_object(place, body[field]))
 
 
-def _is_field(field: str) -> bool:
+def _is_field(field: str, attributes: AbstractSet[str]) -> bool:
     prefix, dot, key = field.partition(".")
-    return field in ATTRIBUTES or (prefix in {"metadata", "system_metadata"} and bool(dot and key))
+    return field in attributes or (prefix in {"metadata", "system_metadata"} and bool(dot and key))
 
 
 def _check_conditions(path: str, condition: JsonObject) -> None:

@@ -349,6 +349,22 @@ def product(state: Json, skus: Sequence[JsonObject] | None = None) -> JsonObject
     return shown
 
 
+def product_collection(state: Json) -> JsonObject:
+    """Return a product collection."""
+    shown: JsonObject = {
+        "id": state["id"],
+        "name": state["name"],
+        "type": state["type"],
+        "object": "products_collection",
+        **_dates(state, "created_at", "updated_at"),
+    }
+    if state["type"] == "STATIC":
+        shown["products"] = state.get("products") or []
+    else:
+        shown["filter"] = state.get("filter") or {}
+    return _without_nothing(shown)
+
+
 def sku(state: Json) -> JsonObject:
     """Return a SKU."""
     shown = {

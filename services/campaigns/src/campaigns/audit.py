@@ -31,6 +31,10 @@ async def audit(connection: Connection) -> list[str]:
         f"project {project_id}: {what} {one} is not noted as its stream says"
         for project_id, what, one in await queries.promotion_differences(connection)
     ]
+    findings += [
+        f"project {project_id}: the rule {rule_id} is not counted as often as it is assigned"
+        for project_id, rule_id in await queries.rule_use_differences(connection)
+    ]
     async with connection.transaction():
         findings += [
             f"project {project_id}: code {code} is listed under {voucher_id}"

@@ -8,10 +8,12 @@ from campaigns import codes, limits, queries
 from campaigns.domain import assignment as assignments
 from campaigns.domain import campaign as campaigns
 from campaigns.domain import category as categories
+from campaigns.domain import contexts
 from campaigns.domain import promotion_stack as stacks
 from campaigns.domain import promotion_tier as tiers
 from campaigns.domain import rule as rules
 from campaigns.domain import voucher as vouchers
+from campaigns.domain.assignment import StoredAssignment
 from campaigns.domain.campaign import CampaignState
 from campaigns.domain.category import CategoryState
 from campaigns.domain.codes import code as read_code
@@ -20,22 +22,25 @@ from campaigns.domain.errors import duplicate, not_found
 from campaigns.domain.periods import parse_duration
 from campaigns.domain.promotion_stack import PromotionStackState
 from campaigns.domain.promotion_tier import PromotionTierState
+from campaigns.domain.rule import StoredRule
 from contracts import ids
 from contracts.campaigns import (
     AddVouchers,
-    Assignment,
     AssignValidationRule,
     Campaign,
     CreateCampaign,
     CreateValidationRule,
     CreateVoucher,
+    DeleteValidationRule,
     SetCampaignActive,
     SetVoucherActive,
+    UnassignValidationRule,
     UpdateCampaign,
+    UpdateValidationRule,
     UpdateVoucher,
-    ValidationRule,
     Voucher,
     VoucherCreated,
+    VoucherDefinition,
     VouchersGenerationStarted,
 )
 from contracts.distribution import CodeRequested, PublicationSucceeded
@@ -54,19 +59,22 @@ from contracts.promotions import (
     UpdatePromotionStack,
     UpdatePromotionTier,
 )
+from contracts.vouchers import effective_definition
 from runtime.aggregate import Aggregate
 from runtime.consumer import Handler
 from runtime.unit import Unit
 
 CAMPAIGN: Aggregate[CampaignState] = Aggregate("campaign", CampaignState, campaigns.evolve)
 VOUCHER: Aggregate[Voucher] = Aggregate("voucher", Voucher, vouchers.evolve)
-RULE: Aggregate[ValidationRule] = Aggregate("validation-rule", ValidationRule, rules.evolve)
+RULE: Aggregate[StoredRule] = Aggregate("validation-rule", StoredRule, rules.evolve)
 CATEGORY: Aggregate[CategoryState] = Aggregate("category", CategoryState, categories.evolve)
 TIER: Aggregate[PromotionTierState] = Aggregate("promotion-tier", PromotionTierState, tiers.evolve)
 STACK: Aggregate[PromotionStackState] = Aggregate(
     "promotion-stack", PromotionStackState, stacks.evolve
 )
-ASSIGNMENT: Aggregate[Assignment] = Aggregate("assignment", Assignment, assignments.evolve)
+ASSIGNMENT: Aggregate[StoredAssignment] = Aggregate(
+    "assignment", StoredAssignment, assignments.evolve
+)
 
 
 # -- campaigns ----------------------------------------------------------------------------------
@@ -484,20 +492,77 @@ async def create_validation_rule(unit: Unit, command: CreateValidationRule) -> J
     return {"rule": _json(unit.append(RULE, command.rule_id, event))}
 
 
+async def update_validation_rule(unit: Unit, command: UpdateValidationRule) -> JsonObject:
+    """Change what was sent of a validation rule."""
+    state = await _rule(unit, command.rule_id)
+    uses, _ = await queries.rule_uses(unit.connection, unit.project_id, state.id)
+    events = rules.decide_update_rule(
+        state, unit.project_id, command.changes, unit.now, is_assigned=bool(uses)
+    )
+    rule = unit.append(RULE, state.id, *events)
+    return {"rule": _json(rule), "assignments_count": uses}
+
+
+async def delete_validation_rule(unit: Unit, command: DeleteValidationRule) -> JsonObject:
+    """Delete a validation rule that is assigned to nothing."""
+    state = await _rule(unit, command.rule_id)
+    is_free = await queries.mark_rule_deleted(unit.connection, unit.project_id, state.id)
+    _, uses = await queries.rule_uses(unit.connection, unit.project_id, state.id)
+    unit.append(RULE, state.id, rules.decide_delete_rule(state, uses, is_free=is_free))
+    return {}
+
+
+async def _rule(unit: Unit, rule_id: str) -> StoredRule:
+    state = await unit.load(RULE, rule_id)
+    if state is None or state.is_deleted:
+        raise not_found("validation_rules", rule_id)
+    return state
+
+
 async def assign_validation_rule(unit: Unit, command: AssignValidationRule) -> JsonObject:
     """Assign a rule to a campaign, a voucher or a promotion tier."""
     assignments.check_target_type(command.related_object_type)
-    await _check_rules(unit, [command.rule_id])
+    rule = await _rule(unit, command.rule_id)
     if command.related_object_type == "campaign":
-        target_id = (await _campaign(unit, command.related_object_id)).campaign.id
+        campaign = (await _campaign(unit, command.related_object_id)).campaign
+        target_id = campaign.id
+        _refuse_target(rule, "campaign", campaign.campaign_type, campaign.voucher)
     elif command.related_object_type == "promotion_tier":
-        target_id = (await _tier(unit, command.related_object_id)).tier.id
+        tier = (await _tier(unit, command.related_object_id)).tier
+        target_id = tier.id
+        contexts.refuse_target(
+            rule.context_type,
+            "promotion_tier",
+            "PROMOTION",
+            {"discount": tier.action.get("discount")},
+        )
+        contexts.refuse_event_rules(rule.rules)
     else:
-        target_id = (await _voucher(unit, command.related_object_id))[0].id
+        voucher, inherited = await _voucher(unit, command.related_object_id)
+        target_id = voucher.id
+        definition = effective_definition(voucher, inherited)
+        _refuse_target(rule, "voucher", definition.type, definition)
     assignment = await _assign(
-        unit, command.assignment_id, command.rule_id, command.related_object_type, target_id
+        unit, command.assignment_id, rule.id, command.related_object_type, target_id
     )
     return {"assignment": _json(assignment)}
+
+
+def _refuse_target(
+    rule: StoredRule, target: str, target_type: str, definition: VoucherDefinition | None
+) -> None:
+    shown = None if definition is None else definition.model_dump(mode="json")
+    contexts.refuse_target(rule.context_type, target, target_type, shown)
+    contexts.refuse_event_rules(rule.rules)
+
+
+async def unassign_validation_rule(unit: Unit, command: UnassignValidationRule) -> JsonObject:
+    """Remove an assignment."""
+    state = await unit.load(ASSIGNMENT, command.assignment_id)
+    event = assignments.decide_unassign(state, command.rule_id, command.assignment_id)
+    unit.append(ASSIGNMENT, command.assignment_id, event)
+    await queries.delete_assignment(unit.connection, unit.project_id, command.assignment_id)
+    return {}
 
 
 async def _check_rules(unit: Unit, rule_ids: Sequence[str]) -> None:
@@ -505,8 +570,7 @@ async def _check_rules(unit: Unit, rule_ids: Sequence[str]) -> None:
         reason = f"must have at most {limits.RULES_PER_TARGET_MAX} elements"
         raise refuse("validation_rules", reason)
     for rule_id in rule_ids:
-        if await unit.load(RULE, rule_id) is None:
-            raise not_found("validation_rules", rule_id)
+        contexts.refuse_event_rules((await _rule(unit, rule_id)).rules)
 
 
 async def _assign_all(
@@ -521,7 +585,7 @@ async def _assign_all(
 
 async def _assign(
     unit: Unit, assignment_id: str, rule_id: str, target_type: str, target_id: str
-) -> Assignment:
+) -> StoredAssignment:
     is_new = await queries.insert_assignment(
         unit.connection, unit.project_id, target_type, target_id, rule_id, assignment_id
     )
@@ -577,7 +641,7 @@ async def on_publication_succeeded(unit: Unit, event: PublicationSucceeded) -> N
 
 
 def _json(model: BaseModel) -> JsonObject:
-    shown: JsonObject = model.model_dump(mode="json")
+    shown: JsonObject = model.model_dump(mode="json", exclude={"is_deleted"})
     return shown
 
 
@@ -594,6 +658,11 @@ COMMANDS: Mapping[type[Command], Handler] = {
     UpdateVoucher: Handler(update_voucher),
     SetVoucherActive: Handler(set_voucher_active),
     CreateValidationRule: Handler(create_validation_rule, lambda c: [(RULE, c.rule_id)]),
+    UpdateValidationRule: Handler(update_validation_rule, lambda c: [(RULE, c.rule_id)]),
+    DeleteValidationRule: Handler(delete_validation_rule, lambda c: [(RULE, c.rule_id)]),
+    UnassignValidationRule: Handler(
+        unassign_validation_rule, lambda c: [(ASSIGNMENT, c.assignment_id)]
+    ),
     AssignValidationRule: Handler(assign_validation_rule, lambda c: [(RULE, c.rule_id)]),
     CreatePromotionTier: Handler(create_promotion_tier, lambda c: [(TIER, c.tier_id)]),
     UpdatePromotionTier: Handler(update_promotion_tier, lambda c: [(TIER, c.tier_id)]),

@@ -57,8 +57,17 @@ VALIDITY_HOURS_MAX = 50
 DURATION_DAYS_MAX = 3_660
 """Longest duration (ten years)."""
 
-RULES_PER_RULE_MAX = 100
-"""Conditions of one validation rule."""
+RULES_PER_RULE_MAX = 200
+"""Rules of one validation rule, those inside others included."""
+
+RULE_LEVELS_MAX = 10
+"""Rules inside rules."""
+
+BUNDLE_PARTS_MAX = 50
+"""Products, SKUs and collections of one bundle."""
+
+BUNDLES_MAX = 100
+"""Complete bundles of one order that count."""
 
 RULE_VALUES_MAX = 1_000
 """Values of one condition."""
@@ -101,3 +110,6 @@ AUDIT_FINDINGS_MAX = 1_000
 
 GENERATION_CANDIDATES_MAX = 20
 """Generations that a worker looks at before it waits."""
+
+USES_SHOWN_MAX = 10
+"""Assignments that the refusal of a rule's deletion names."""

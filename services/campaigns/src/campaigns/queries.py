@@ -183,18 +183,67 @@ async def insert_assignment(
     rule_id: str,
     assignment_id: str,
 ) -> bool:
-    """Note the assignment; False if the rule is already assigned to the target."""
+    """Note the assignment; False if the rule is already assigned to the target, or is deleted."""
     status = await connection.execute(
         """
-        INSERT INTO assigned_rules
-            (project_id, related_object_type, related_object_id, rule_id, assignment_id)
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+        WITH noted AS (
+            INSERT INTO assigned_rules
+                (project_id, related_object_type, related_object_id, rule_id, assignment_id)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+            RETURNING project_id, rule_id
+        )
+        INSERT INTO rule_uses AS u (project_id, rule_id, uses)
+        SELECT project_id, rule_id, 1 FROM noted
+        ON CONFLICT (project_id, rule_id) DO UPDATE SET uses = u.uses + 1 WHERE NOT u.is_deleted
         """,
         project_id,
         target_type,
         target_id,
         rule_id,
         assignment_id,
+    )
+    return status == "INSERT 0 1"
+
+
+async def delete_assignment(connection: Connection, project_id: str, assignment_id: str) -> None:
+    """Forget an assignment."""
+    await connection.execute(
+        """
+        WITH gone AS (
+            DELETE FROM assigned_rules WHERE project_id = $1 AND assignment_id = $2
+            RETURNING project_id, rule_id
+        )
+        UPDATE rule_uses u SET uses = u.uses - 1
+        FROM gone g WHERE u.project_id = g.project_id AND u.rule_id = g.rule_id
+        """,
+        project_id,
+        assignment_id,
+    )
+
+
+async def rule_uses(connection: Connection, project_id: str, rule_id: str) -> tuple[int, list[str]]:
+    """Return how many assignments the rule has, and the ids of the first few."""
+    rows = await connection.fetch(
+        """
+        SELECT assignment_id, count(*) OVER () AS total FROM assigned_rules
+        WHERE project_id = $1 AND rule_id = $2 ORDER BY assignment_id LIMIT $3
+        """,
+        project_id,
+        rule_id,
+        limits.USES_SHOWN_MAX,
+    )
+    return (rows[0]["total"] if rows else 0), [row["assignment_id"] for row in rows]
+
+
+async def mark_rule_deleted(connection: Connection, project_id: str, rule_id: str) -> bool:
+    """Make sure that the rule is never assigned again; False while it is assigned."""
+    status = await connection.execute(
+        """
+        INSERT INTO rule_uses AS u (project_id, rule_id, uses, is_deleted) VALUES ($1, $2, 0, true)
+        ON CONFLICT (project_id, rule_id) DO UPDATE SET is_deleted = true WHERE u.uses = 0
+        """,
+        project_id,
+        rule_id,
     )
     return status == "INSERT 0 1"
 
@@ -556,12 +605,36 @@ async def assignment_differences(connection: Connection) -> list[tuple[str, str]
                    data->'assignment'->>'rule_id' AS rule_id,
                    data->'assignment'->>'related_object_id' AS related_object_id
             FROM events WHERE type = 'campaigns.validation-rule-assigned.v1'
+            EXCEPT
+            SELECT project_id, data->'assignment'->>'id', data->'assignment'->>'rule_id',
+                   data->'assignment'->>'related_object_id'
+            FROM events WHERE type = 'campaigns.validation-rule-unassigned.v1'
         )
         SELECT coalesce(a.project_id, l.project_id), coalesce(a.assignment_id, l.assignment_id)
         FROM assigned_rules a FULL JOIN logged l
           ON l.project_id = a.project_id AND l.assignment_id = a.assignment_id
          AND l.rule_id = a.rule_id AND l.related_object_id = a.related_object_id
         WHERE a.assignment_id IS NULL OR l.assignment_id IS NULL
+        ORDER BY 1, 2
+        LIMIT $1
+        """,
+        limits.AUDIT_FINDINGS_MAX,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def rule_use_differences(connection: Connection) -> list[tuple[str, str]]:
+    """Return (project, rule) of rules that are not counted as often as they are assigned."""
+    rows = await connection.fetch(
+        """
+        WITH assigned AS (
+            SELECT project_id, rule_id, count(*) AS uses FROM assigned_rules
+            GROUP BY project_id, rule_id
+        )
+        SELECT coalesce(u.project_id, a.project_id), coalesce(u.rule_id, a.rule_id)
+        FROM rule_uses u FULL JOIN assigned a
+          ON a.project_id = u.project_id AND a.rule_id = u.rule_id
+        WHERE coalesce(u.uses, 0) <> coalesce(a.uses, 0)
         ORDER BY 1, 2
         LIMIT $1
         """,

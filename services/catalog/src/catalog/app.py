@@ -1,5 +1,7 @@
 """The catalog's wiring."""
 
+from pathlib import Path
+
 from catalog.handlers import COMMANDS, INTAKE
 from runtime.consumer import CommandConsumer, IntakeConsumer
 from runtime.service import Service
@@ -11,5 +13,6 @@ def build(settings: Settings) -> Service:
     return Service(
         "catalog",
         settings,
+        migrations=Path(__file__).parent / "migrations",
         consumers=[CommandConsumer(COMMANDS), IntakeConsumer(INTAKE)],
     )

@@ -26,3 +26,9 @@ INTAKE_SKUS_MAX = 100
 
 AUDIT_FINDINGS_MAX = 1_000
 """Findings that one audit names."""
+
+COLLECTIONS_MAX = 100
+"""Product collections of a project."""
+
+COLLECTION_PRODUCTS_MAX = 1_000
+"""Products and SKUs that a static collection lists."""

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable
 
-from contracts.catalog import ProductCreated, ProductUpdated, SkuCreated, SkuUpdated
+from contracts.catalog import (
+    ProductCollectionCreated,
+    ProductCollectionDeleted,
+    ProductCollectionUpdated,
+    ProductCreated,
+    ProductDeleted,
+    ProductUpdated,
+    SkuCreated,
+    SkuDeleted,
+    SkuUpdated,
+)
 from contracts.messages import Envelope
 from runtime.read_model import Fold, Projection, RowKey, Rows, Table
 
@@ -31,6 +41,22 @@ def apply_sku(rows: Rows, event: SkuCreated | SkuUpdated, meta: Envelope) -> Non
     rows.put(PRICES, (meta.project_id, event.sku.id), row)
 
 
+def keys_product_deleted(event: ProductDeleted, meta: Envelope) -> Iterable[RowKey]:
+    yield PRICES, (meta.project_id, event.product_id)
+
+
+def apply_product_deleted(rows: Rows, event: ProductDeleted, meta: Envelope) -> None:
+    rows.delete(PRICES, meta.project_id, event.product_id)
+
+
+def keys_sku_deleted(event: SkuDeleted, meta: Envelope) -> Iterable[RowKey]:
+    yield PRICES, (meta.project_id, event.sku_id)
+
+
+def apply_sku_deleted(rows: Rows, event: SkuDeleted, meta: Envelope) -> None:
+    rows.delete(PRICES, meta.project_id, event.sku_id)
+
+
 PROJECTION = Projection(
     tables=[PRICES],
     folds={
@@ -38,5 +64,8 @@ PROJECTION = Projection(
         ProductUpdated: Fold(keys_product, apply_product),
         SkuCreated: Fold(keys_sku, apply_sku),
         SkuUpdated: Fold(keys_sku, apply_sku),
+        ProductDeleted: Fold(keys_product_deleted, apply_product_deleted),
+        SkuDeleted: Fold(keys_sku_deleted, apply_sku_deleted),
     },
+    ignored=[ProductCollectionCreated, ProductCollectionUpdated, ProductCollectionDeleted],
 )

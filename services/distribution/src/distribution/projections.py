@@ -106,6 +106,9 @@ PROJECTION = Projection(
         events.VouchersGenerationCompleted,
         events.VouchersGenerationFailed,
         events.ValidationRuleCreated,
+        events.ValidationRuleUpdated,
+        events.ValidationRuleDeleted,
         events.ValidationRuleAssigned,
+        events.ValidationRuleUnassigned,
     ],
 )

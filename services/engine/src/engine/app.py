@@ -10,7 +10,7 @@ from runtime.requests import RequestConsumer
 from runtime.service import Service
 from runtime.settings import Settings
 
-SOURCES = ("gateway", "campaigns", "catalog", "customers", "ledger")
+SOURCES = ("gateway", "campaigns", "catalog", "customers", "distribution", "ledger")
 
 
 def build(settings: Settings) -> Service:

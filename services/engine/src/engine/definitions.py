@@ -14,6 +14,8 @@ from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.errors import Unavailable
 from contracts.promotions import PromotionTier
 from engine import limits, queries
+from engine.domain.collections import Collection as ProductCollection
+from engine.domain.collections import read_collection
 from engine.domain.definition import Code, Definition, make_definition, make_tier_definition
 from engine.domain.facts import Segment
 from engine.domain.rules import CompiledRule, compile_rule
@@ -49,6 +51,7 @@ class Definitions:
         self._made: _Cache[Definition] = _Cache()
         self._rules: _Cache[CompiledRule] = _Cache()
         self._segments: _Cache[Segment] = _Cache()
+        self._collections: _Cache[ProductCollection] = _Cache()
 
     async def prepare(self, connection: Connection, rows: Collection[asyncpg.Record]) -> None:
         """Load the campaigns and rules that codes name and that are not in memory."""
@@ -84,6 +87,20 @@ class Definitions:
         segments = {key: self._segments.get(key, version) for key, version in versions.items()}
         return {key: segment for key, segment in segments.items() if segment is not None}
 
+    async def collections(
+        self, connection: Connection, keys: Collection[Key]
+    ) -> dict[Key, ProductCollection]:
+        """Return product collections by id; one that does not exist is left out."""
+        if not keys:
+            return {}
+        versions = await queries.collection_versions(connection, keys)
+        missing = self._collections.missing(list(versions.items()))
+        if missing:
+            for key, found in (await queries.collection_documents(connection, missing)).items():
+                self._collections.put(key, found["version"], read_collection(found["doc"]))
+        found = {key: self._collections.get(key, version) for key, version in versions.items()}
+        return {key: collection for key, collection in found.items() if collection is not None}
+
     def code(self, row: asyncpg.Record) -> Code:
         """Return a code with its definition; raises ``Unavailable`` while a part has not arrived."""
         rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
@@ -96,6 +113,7 @@ class Definitions:
             updated_at=row["updated_at"],
             definition=self._definition(row),
             rules=rules,
+            rules_version=row["rules_version"] or 0,
         )
 
     def tier(self, row: asyncpg.Record) -> Code:
@@ -119,6 +137,7 @@ class Definitions:
             definition=definition,
             rules=rules,
             object="promotion_tier",
+            rules_version=row["rules_version"] or 0,
         )
 
     def _rule(self, project_id: str, rule_id: str, version: int) -> CompiledRule:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts import ids, payload
@@ -22,6 +22,7 @@ from engine.domain.customer import (
     refuse_source_id_change,
 )
 from engine.domain.definition import Code
+from engine.domain.limit_rules import Subject
 from engine.domain.order import item_references
 from engine.domain.snapshot import Account, Accounts, PromotionStack, Snapshot
 from engine.queries import Key
@@ -109,11 +110,24 @@ async def gather(
         for segment_id in rule.segment_ids
     }
     segments = await definitions.segments(connection, segment_keys)
+    collections = await definitions.collections(
+        connection,
+        {
+            (one.project_id, collection_id)
+            for one in wanted
+            for code in one.redeemables
+            for rule in code.rules
+            for collection_id in rule.collection_ids
+        },
+    )
+    holder_keys = {key for one in wanted for key in _holder_keys(one)}
+    held = await queries.holders(connection, holder_keys) if holder_keys else set()
     account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
     accounts = await queries.accounts(connection, account_keys) if account_keys else {}
     category_keys = _category_keys(wanted)
     categories = await queries.categories(connection, category_keys) if category_keys else {}
-    return [_snapshot(one, found, segments, accounts, categories) for one in wanted]
+    facts = _Facts(found, segments, collections, held, accounts, categories)
+    return [_snapshot(one, facts) for one in wanted]
 
 
 async def _tiers(connection: Connection, wanted: Sequence[_Wanted]) -> dict[Key, Any]:
@@ -235,8 +249,10 @@ def _know(
     except (DomainError, Unavailable) as error:
         one.problem = error
         return
-    customer_id = one.customer.id if one.customer else None
-    one.accounts = [account for code in one.redeemables for account in _accounts(code, customer_id)]
+    project = facts.projects.get(one.project_id) or {}
+    one.accounts = [
+        account for code in one.redeemables for account in _accounts(one, code, project)
+    ]
 
 
 def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustomer | None:
@@ -250,24 +266,49 @@ def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustome
     return overlay(one.who, one.stack.customer or {}, stored, drawn_id)
 
 
-def _accounts(code: Code, customer_id: str | None) -> Iterable[str]:
+def _accounts(one: _Wanted, code: Code, project: JsonObject) -> Iterable[str]:
     yield code.uses_account
     if code.definition.type == "GIFT_VOUCHER":
         yield credits_account(code)
+    if not any(rule.limits for rule in code.rules):
+        return
+    subject = Subject(
+        code_id=code.id,
+        campaign_id=code.campaign_id,
+        customer_id=one.customer.id if one.customer else None,
+        api_key_id=one.request.api_key_id,
+        now=local(one.request.now, project.get("timezone")),
+        first_day_of_week=project.get("first_day_of_week") or 0,
+    )
     for rule in code.rules:
         for _, limit in rule.limits:
-            yield limit.account(code.id, code.campaign_id, customer_id)
+            yield limit.account(subject)
 
 
-def _snapshot(
-    one: _Wanted,
-    facts: queries.Found,
-    segments: dict[Key, Any],
-    accounts: dict[Key, Any],
-    categories: dict[Key, Any],
-) -> Gathered:
+def _holder_keys(one: _Wanted) -> Iterable[tuple[str, str, str]]:
+    """Yield (project, voucher, customer) where a rule asks who holds the code."""
+    if one.customer is None:
+        return
+    for code in one.redeemables:
+        if any(rule.needs_holder for rule in code.rules):
+            yield one.project_id, code.id, one.customer.id
+
+
+class _Facts(NamedTuple):
+    """What was read for a batch."""
+
+    found: queries.Found
+    segments: dict[Key, Any]
+    collections: dict[Key, Any]
+    held: set[tuple[str, str, str]]
+    accounts: dict[Key, Any]
+    categories: dict[Key, Any]
+
+
+def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
     if one.problem is not None:
         return one.problem
+    facts, accounts = known.found, known.accounts
     project = facts.projects.get(one.project_id)
     if project is None:
         return Unavailable("the project has just been made and is not readable yet")
@@ -283,18 +324,23 @@ def _snapshot(
         now=local(one.request.now, project["timezone"]),
         codes=one.codes,
         customer=one.customer,
-        segments={key[1]: found for key, found in segments.items() if key[0] == one.project_id},
-        catalogue={
-            key[1]: found for key, found in facts.catalogue.items() if key[0] == one.project_id
-        },
+        segments=_of_project(one, known.segments),
+        collections=_of_project(one, known.collections),
+        holders=frozenset(key[1:] for key in known.held if key[0] == one.project_id),
+        first_day_of_week=project.get("first_day_of_week") or 0,
+        catalogue=_of_project(one, facts.catalogue),
         stored_order=_stored_order(order) if order is not None else None,
         accounts=Accounts(seen, one.available),
         stacking_rules={**DEFAULT_STACKING_RULES, **(project["stacking_rules"] or {})},
         api_key_id=one.request.api_key_id,
         tiers=one.tiers,
         stacks=one.stacks,
-        categories={key[1]: found for key, found in categories.items() if key[0] == one.project_id},
+        categories=_of_project(one, known.categories),
     )
+
+
+def _of_project(one: _Wanted, found: dict[Key, Any]) -> dict[str, Any]:
+    return {key[1]: value for key, value in found.items() if key[0] == one.project_id}
 
 
 def _stored_order(row: Any) -> JsonObject:

@@ -12,11 +12,11 @@ PRICE_MAX = 10**12
 QUANTITY_MAX = 10**6
 """Highest quantity of an order's item."""
 
-RULES_MAX = 100
-"""Rules of one validation rule, nested ones included."""
+RULES_MAX = 200
+"""Rules of one validation rule, those inside others included."""
 
-RULE_LEVELS_MAX = 3
-"""Rules inside each other: an error's text is inherited from the outer one."""
+RULE_LEVELS_MAX = 10
+"""Rules inside rules."""
 
 LOGIC_LENGTH_MAX = 2_000
 """Characters of a rule's ``logic``."""

@@ -5,7 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from contracts import campaigns, catalog, customers, gateway, ids, ledger, promotions
+from contracts import (
+    campaigns,
+    catalog,
+    customers,
+    distribution,
+    gateway,
+    ids,
+    ledger,
+    promotions,
+)
 from contracts.errors import JsonObject
 from contracts.messages import Envelope
 from runtime.read_model import Fold, Projection, RowKey, Rows, Table
@@ -13,7 +22,12 @@ from runtime.read_model import Fold, Projection, RowKey, Rows, Table
 PROJECTS = Table(
     "projects",
     {"project_id": "text"},
-    {"timezone": "text", "case_sensitive_codes": "boolean", "stacking_rules": "jsonb"},
+    {
+        "timezone": "text",
+        "case_sensitive_codes": "boolean",
+        "stacking_rules": "jsonb",
+        "first_day_of_week": "smallint",
+    },
 )
 CAMPAIGNS = Table(
     "campaigns", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
@@ -35,7 +49,7 @@ RULES = Table("rules", {"project_id": "text", "id": "text"}, {"version": "bigint
 ASSIGNMENTS = Table(
     "assignments",
     {"project_id": "text", "related_object_id": "text", "id": "text"},
-    {"rule_id": "text"},
+    {"rule_id": "text", "position": "bigint"},
 )
 TIERS = Table(
     "tiers",
@@ -54,6 +68,10 @@ CUSTOMERS = Table(
 SEGMENTS = Table(
     "segments", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
 )
+COLLECTIONS = Table(
+    "collections", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
+)
+HOLDERS = Table("holders", {"project_id": "text", "voucher_id": "text", "customer_id": "text"}, {})
 CATALOGUE = Table("catalogue", {"project_id": "text", "id": "text"}, {"doc": "jsonb"})
 ORDERS = Table(
     "orders",
@@ -80,6 +98,9 @@ def document(model: BaseModel, *, leave_out: set[str] | None = None) -> JsonObje
 
 # -- definitions ------------------------------------------------------------------------------------
 
+FIRST_DAYS = {"MONDAY": 0, "SATURDAY": 5, "SUNDAY": 6}
+"""Days on which a project's week may begin, counted from Monday."""
+
 ProjectEvent = gateway.ProjectCreated | gateway.ProjectUpdated
 
 
@@ -95,6 +116,7 @@ def apply_project(rows: Rows, event: ProjectEvent, meta: Envelope) -> None:
         "timezone": project.timezone,
         "case_sensitive_codes": project.case_sensitive_codes,
         "stacking_rules": project.stacking_rules,
+        "first_day_of_week": FIRST_DAYS.get(str(project.settings.get("first_day_of_week")), 0),
     }
     rows.put(PROJECTS, (project.id,), row)
 
@@ -170,27 +192,54 @@ def apply_generated(rows: Rows, event: campaigns.VouchersGenerated, meta: Envelo
         rows.put(VOUCHERS, key, row)
 
 
-def keys_rule(event: campaigns.ValidationRuleCreated, meta: Envelope) -> Iterable[RowKey]:
+RuleEvent = campaigns.ValidationRuleCreated | campaigns.ValidationRuleUpdated
+
+
+def keys_rule(event: RuleEvent, meta: Envelope) -> Iterable[RowKey]:
     yield RULES, (meta.project_id, event.rule.id)
 
 
-def apply_rule(rows: Rows, event: campaigns.ValidationRuleCreated, meta: Envelope) -> None:
-    row = {"version": event.rule.version, "doc": document(event.rule)}
+def apply_rule(rows: Rows, event: RuleEvent, meta: Envelope) -> None:
+    row = {"version": meta.position, "doc": document(event.rule)}
     rows.put(RULES, (meta.project_id, event.rule.id), row)
 
 
-def _assignment_key(
-    event: campaigns.ValidationRuleAssigned, meta: Envelope
-) -> tuple[str, str, str]:
+def keys_rule_deleted(event: campaigns.ValidationRuleDeleted, meta: Envelope) -> Iterable[RowKey]:
+    yield RULES, (meta.project_id, event.rule_id)
+
+
+def apply_rule_deleted(rows: Rows, event: campaigns.ValidationRuleDeleted, meta: Envelope) -> None:
+    rows.delete(RULES, meta.project_id, event.rule_id)
+
+
+AssignmentEvent = campaigns.ValidationRuleAssigned | campaigns.ValidationRuleUnassigned
+
+
+def _assignment_key(event: AssignmentEvent, meta: Envelope) -> tuple[str, str, str]:
     return meta.project_id, event.assignment.related_object_id, event.assignment.id
 
 
-def keys_assignment(event: campaigns.ValidationRuleAssigned, meta: Envelope) -> Iterable[RowKey]:
+def keys_assignment(event: AssignmentEvent, meta: Envelope) -> Iterable[RowKey]:
     yield ASSIGNMENTS, _assignment_key(event, meta)
 
 
-def apply_assignment(rows: Rows, event: campaigns.ValidationRuleAssigned, meta: Envelope) -> None:
-    rows.put(ASSIGNMENTS, _assignment_key(event, meta), {"rule_id": event.assignment.rule_id})
+def apply_assignment(rows: Rows, event: AssignmentEvent, meta: Envelope) -> None:
+    # One that was removed stays with its position: the limits' version must never go down.
+    is_there = isinstance(event, campaigns.ValidationRuleAssigned)
+    row = {"rule_id": event.assignment.rule_id if is_there else None, "position": meta.position}
+    rows.put(ASSIGNMENTS, _assignment_key(event, meta), row)
+
+
+def keys_published(event: distribution.PublicationSucceeded, meta: Envelope) -> Iterable[RowKey]:
+    customer_id = event.publication.customer.get("id")
+    for voucher in event.publication.vouchers:
+        if customer_id is not None:
+            yield HOLDERS, (meta.project_id, voucher["id"], customer_id)
+
+
+def apply_published(rows: Rows, event: distribution.PublicationSucceeded, meta: Envelope) -> None:
+    for _, key in keys_published(event, meta):
+        rows.put(HOLDERS, key, {})
 
 
 # -- promotions and categories ----------------------------------------------------------------------
@@ -308,6 +357,46 @@ def apply_sku(rows: Rows, event: SkuEvent, meta: Envelope) -> None:
     rows.put(CATALOGUE, (meta.project_id, event.sku.id), {"doc": kept})
 
 
+def keys_product_deleted(event: catalog.ProductDeleted, meta: Envelope) -> Iterable[RowKey]:
+    yield CATALOGUE, (meta.project_id, event.product_id)
+
+
+def apply_product_deleted(rows: Rows, event: catalog.ProductDeleted, meta: Envelope) -> None:
+    rows.delete(CATALOGUE, meta.project_id, event.product_id)
+
+
+def keys_sku_deleted(event: catalog.SkuDeleted, meta: Envelope) -> Iterable[RowKey]:
+    yield CATALOGUE, (meta.project_id, event.sku_id)
+
+
+def apply_sku_deleted(rows: Rows, event: catalog.SkuDeleted, meta: Envelope) -> None:
+    rows.delete(CATALOGUE, meta.project_id, event.sku_id)
+
+
+CollectionEvent = catalog.ProductCollectionCreated | catalog.ProductCollectionUpdated
+
+
+def keys_collection(event: CollectionEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield COLLECTIONS, (meta.project_id, event.collection.id)
+
+
+def apply_collection(rows: Rows, event: CollectionEvent, meta: Envelope) -> None:
+    row = {"version": meta.position, "doc": document(event.collection)}
+    rows.put(COLLECTIONS, (meta.project_id, event.collection.id), row)
+
+
+def keys_collection_deleted(
+    event: catalog.ProductCollectionDeleted, meta: Envelope
+) -> Iterable[RowKey]:
+    yield COLLECTIONS, (meta.project_id, event.collection_id)
+
+
+def apply_collection_deleted(
+    rows: Rows, event: catalog.ProductCollectionDeleted, meta: Envelope
+) -> None:
+    rows.delete(COLLECTIONS, meta.project_id, event.collection_id)
+
+
 OrderEvent = customers.OrderCreated | customers.OrderUpdated
 
 
@@ -418,8 +507,26 @@ FOLDS = {
         campaigns.VoucherDisabled,
     ),
     campaigns.VouchersGenerated: Fold(keys_generated, apply_generated),
-    campaigns.ValidationRuleCreated: Fold(keys_rule, apply_rule),
-    campaigns.ValidationRuleAssigned: Fold(keys_assignment, apply_assignment),
+    **_same(
+        keys_rule, apply_rule, campaigns.ValidationRuleCreated, campaigns.ValidationRuleUpdated
+    ),
+    campaigns.ValidationRuleDeleted: Fold(keys_rule_deleted, apply_rule_deleted),
+    **_same(
+        keys_assignment,
+        apply_assignment,
+        campaigns.ValidationRuleAssigned,
+        campaigns.ValidationRuleUnassigned,
+    ),
+    distribution.PublicationSucceeded: Fold(keys_published, apply_published),
+    catalog.ProductDeleted: Fold(keys_product_deleted, apply_product_deleted),
+    catalog.SkuDeleted: Fold(keys_sku_deleted, apply_sku_deleted),
+    **_same(
+        keys_collection,
+        apply_collection,
+        catalog.ProductCollectionCreated,
+        catalog.ProductCollectionUpdated,
+    ),
+    catalog.ProductCollectionDeleted: Fold(keys_collection_deleted, apply_collection_deleted),
     **_same(
         keys_tier,
         apply_tier,
@@ -460,6 +567,8 @@ PROJECTION = Projection(
         CATEGORIES,
         CUSTOMERS,
         SEGMENTS,
+        COLLECTIONS,
+        HOLDERS,
         CATALOGUE,
         ORDERS,
         ACCOUNTS,
@@ -471,6 +580,13 @@ PROJECTION = Projection(
         campaigns.VouchersGenerationStarted,
         campaigns.VouchersGenerationCompleted,
         campaigns.VouchersGenerationFailed,
+        distribution.PublicationFailed,
+        distribution.CodeRequested,
+        distribution.DistributionCreated,
+        distribution.DistributionUpdated,
+        distribution.MessageQueued,
+        distribution.MessageSent,
+        distribution.MessageFailed,
         customers.CustomerEnteredSegment,
         customers.CustomerLeftSegment,
         customers.CustomEventRecorded,

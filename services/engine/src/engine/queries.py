@@ -44,7 +44,8 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
     rows = await connection.fetch(
         """
         SELECT 'project' AS kind, project_id, '' AS id,
-               jsonb_build_object('timezone', timezone, 'stacking_rules', stacking_rules) AS doc
+               jsonb_build_object('timezone', timezone, 'stacking_rules', stacking_rules,
+                                  'first_day_of_week', first_day_of_week) AS doc
         FROM projects WHERE project_id = ANY($1::text[])
         UNION ALL
         SELECT 'customer', t.project_id, t.id, t.doc
@@ -87,7 +88,8 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
 async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
     """Return codes by id, each with the versions of its campaign and its rules.
 
-    ``rules`` are texts ``<rule id>@<version>``. A version that is missing belongs to a definition that
+    ``rules`` are texts ``<rule id>@<version>``; ``rules_version`` is the newest position at which any of
+    them was changed, assigned or removed. A version that is missing belongs to a definition that
     is named but has not arrived yet.
     """
     rows = await connection.fetch(
@@ -98,10 +100,17 @@ async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, a
                    SELECT a.rule_id || '@' || coalesce(r.version::text, '')
                    FROM assignments a
                    LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-                   WHERE a.project_id = v.project_id
+                   WHERE a.project_id = v.project_id AND a.rule_id IS NOT NULL
                      AND a.related_object_id IN (v.id, v.campaign_id)
                    ORDER BY a.id
-               ) AS rules
+               ) AS rules,
+               (
+                   SELECT max(greatest(a.position, r.version))
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = v.project_id
+                     AND a.related_object_id IN (v.id, v.campaign_id)
+               ) AS rules_version
         FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
         JOIN vouchers v ON v.project_id = g.project_id AND v.id = g.id
         LEFT JOIN campaigns c ON c.project_id = v.project_id AND c.id = v.campaign_id
@@ -120,10 +129,17 @@ async def tiers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyn
                    SELECT a.rule_id || '@' || coalesce(r.version::text, '')
                    FROM assignments a
                    LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-                   WHERE a.project_id = t.project_id
+                   WHERE a.project_id = t.project_id AND a.rule_id IS NOT NULL
                      AND a.related_object_id IN (t.id, t.campaign_id)
                    ORDER BY a.id
-               ) AS rules
+               ) AS rules,
+               (
+                   SELECT max(greatest(a.position, r.version))
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = t.project_id
+                     AND a.related_object_id IN (t.id, t.campaign_id)
+               ) AS rules_version
         FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
         JOIN tiers t ON t.project_id = g.project_id AND t.id = g.id
         LEFT JOIN campaigns c ON c.project_id = t.project_id AND c.id = t.campaign_id
@@ -205,6 +221,48 @@ async def segment_documents(connection: Connection, keys: Collection[Key]) -> di
         *_columns(keys),
     )
     return {(row["project_id"], row["id"]): row for row in rows}
+
+
+async def collection_versions(connection: Connection, keys: Collection[Key]) -> dict[Key, int]:
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.id, t.version
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN collections t ON t.project_id = g.project_id AND t.id = g.id
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row["version"] for row in rows}
+
+
+async def collection_documents(connection: Connection, keys: Collection[Key]) -> dict[Key, Any]:
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.id, t.version, t.doc
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN collections t ON t.project_id = g.project_id AND t.id = g.id
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row for row in rows}
+
+
+async def holders(
+    connection: Connection, keys: Collection[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Return those of (project, voucher, customer) where the code was published to the customer."""
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.voucher_id, t.customer_id
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS g(project_id, voucher_id, customer_id)
+        JOIN holders t ON t.project_id = g.project_id AND t.voucher_id = g.voucher_id
+         AND t.customer_id = g.customer_id
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+    )
+    return {(row["project_id"], row["voucher_id"], row["customer_id"]) for row in rows}
 
 
 async def accounts(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:

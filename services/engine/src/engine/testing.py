@@ -13,7 +13,7 @@ from engine.domain.collections import Collection
 from engine.domain.customer import KnownCustomer, named, overlay
 from engine.domain.definition import Code, make_definition, make_tier_definition
 from engine.domain.facts import Segment
-from engine.domain.rules import compile_rule
+from engine.domain.rules import CompiledRule, compile_rule
 from engine.domain.snapshot import Account, Accounts, DrawnIds, PromotionStack, Snapshot
 
 PROJECT = "proj_case"
@@ -50,6 +50,8 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
             name: {"id": name, "name": name, "created_at": NOW.isoformat(), **sent}
             for name, sent in given.get("categories", {}).items()
         },
+        holders=frozenset((one["code"], one["customer"]) for one in given.get("holders", [])),
+        first_day_of_week=given.get("first_day_of_week", 0),
         collections={one["id"]: _collection(one) for one in given.get("collections", [])},
     )
 
@@ -84,6 +86,7 @@ def _codes(given: Json) -> dict[str, Code]:
             None,
             make_definition(voucher, campaign),
             tuple(rules[rule_id] for rule_id in sent.get("rules", [])),
+            rules_version=_rules_version(sent, rules),
         )
     return codes
 
@@ -116,7 +119,14 @@ def _tier(name: str, sent: Json, campaigns: Json, rules: Json) -> Code:
         make_tier_definition(tier, campaign),
         tuple(rules[rule_id] for rule_id in sent.get("rules", [])),
         "promotion_tier",
+        _rules_version(sent, rules),
     )
+
+
+def _rules_version(sent: Json, rules: dict[str, CompiledRule]) -> int:
+    """The position of the newest change, in a world where each change of a rule has the next one."""
+    named = [rules[rule_id].version for rule_id in sent.get("rules", [])]
+    return int(sent.get("rules_version", sum(named)))
 
 
 def _stack(name: str, sent: Json) -> PromotionStack:

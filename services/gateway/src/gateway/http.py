@@ -250,7 +250,7 @@ class Call:
         return f"{key}\x1f{self.idempotency_key}" if self.has_client_key else ""
 
 
-ENGINE_READS = {"gateway", "campaigns", "catalog", "customers", "ledger"}
+ENGINE_READS = {"gateway", "campaigns", "catalog", "customers", "distribution", "ledger"}
 
 
 class Router:

@@ -68,3 +68,9 @@ APP_ID_LENGTH_MAX = 100
 
 KEYS_REMEMBERED_MAX = 10_000
 """Keys, known and unknown, that a gateway remembers for a few seconds."""
+
+CATALOGUE_SCANNED_MAX = 100_000
+"""Products and SKUs that are looked at for one page of a collection's."""
+
+USERS_SHOWN_MAX = 10
+"""Ids that the refusal of a deletion names."""

@@ -3,13 +3,15 @@
 Lists are put together from fixed pieces: every name in them is one of ours, every value is bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from contracts.errors import JsonObject
+from gateway import limits
 from runtime.database import Connection
 
 Record = asyncpg.Record
@@ -360,6 +362,7 @@ DOCUMENTS = {
     "skus": "SELECT doc FROM skus WHERE project_id = $1 AND (id = $2 OR source_id = $2)"
     " ORDER BY id = $2 DESC LIMIT 1",
     "validation_rules": "SELECT doc FROM validation_rules WHERE project_id = $1 AND id = $2",
+    "product_collections": "SELECT doc FROM product_collections WHERE project_id = $1 AND id = $2",
     "endpoints": "SELECT doc FROM endpoints WHERE project_id = $1 AND id = $2",
     "distributions": "SELECT doc FROM distributions WHERE project_id = $1 AND id = $2",
 }
@@ -410,6 +413,63 @@ async def rule_uses(
         list(rule_ids),
     )
     return {row["rule_id"]: row["count"] for row in rows}
+
+
+async def documents(
+    connection: Connection, table: str, project_id: str, ids: Sequence[str]
+) -> dict[str, JsonObject]:
+    """Return the states of objects by id."""
+    assert table in TABLES, "a table's name is written into SQL"
+    select = " ".join(["SELECT id, doc FROM", table, "WHERE project_id = $1 AND id = ANY($2)"])  # noqa: FLY002
+    rows = await connection.fetch(select, project_id, list(ids)) if ids else []
+    return {row["id"]: row["doc"] for row in rows}
+
+
+async def documents_naming(
+    connection: Connection, table: str, project_id: str, name: str
+) -> list[str]:
+    """Return the ids of the first few objects whose state has the id ``name`` somewhere."""
+    assert table in TABLES, "a table's name is written into SQL"
+    select = " ".join(  # noqa: FLY002
+        [
+            "SELECT id FROM",
+            table,
+            "WHERE project_id = $1 AND position($2 in doc::text) > 0 ORDER BY id LIMIT $3",
+        ]
+    )
+    rows = await connection.fetch(select, project_id, f'"{name}"', limits.USERS_SHOWN_MAX)
+    return [row["id"] for row in rows]
+
+
+async def project_timezone(connection: Connection, project_id: str) -> str | None:
+    """Return the time zone of a project."""
+    found: str | None = await connection.fetchval(
+        "SELECT doc->>'timezone' FROM projects WHERE project_id = $1", project_id
+    )
+    return found
+
+
+async def catalogue(
+    connection: Connection, project_id: str, ids: Sequence[str] | None, order: str
+) -> AsyncIterator[JsonObject]:
+    """Yield products and SKUs, all or those with these ids, in an order of columns of ``t``."""
+    select = " ".join([CATALOGUE, "ORDER BY", order, "LIMIT $3"])  # noqa: FLY002
+    async with connection.transaction():
+        listed = None if ids is None else list(ids)
+        cursor = connection.cursor(select, project_id, listed, limits.CATALOGUE_SCANNED_MAX)
+        async for row in cursor:
+            yield row["doc"]
+
+
+CATALOGUE = """
+    SELECT t.doc FROM (
+        SELECT id, created_at, updated_at, name, source_id, doc FROM products
+        WHERE project_id = $1 AND ($2::text[] IS NULL OR id = ANY($2))
+        UNION ALL
+        SELECT id, created_at, (doc->>'updated_at')::timestamptz, doc->>'sku', source_id, doc
+        FROM skus WHERE project_id = $1 AND ($2::text[] IS NULL OR id = ANY($2))
+    ) t
+"""
 
 
 # -- lists ---------------------------------------------------------------------------------------
@@ -489,6 +549,7 @@ TABLES = {
         "customers",
         "segments",
         "products",
+        "product_collections",
         "skus",
         "redemptions",
         "publications",

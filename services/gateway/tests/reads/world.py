@@ -14,6 +14,9 @@ from contracts.campaigns import (
     ValidationRule,
     ValidationRuleAssigned,
     ValidationRuleCreated,
+    ValidationRuleDeleted,
+    ValidationRuleUnassigned,
+    ValidationRuleUpdated,
     Voucher,
     VoucherCreated,
     VoucherDefinition,
@@ -25,7 +28,20 @@ from contracts.campaigns import (
     VouchersGenerationStarted,
     VoucherUpdated,
 )
-from contracts.catalog import Product, ProductCreated, ProductUpdated, Sku, SkuCreated, SkuUpdated
+from contracts.catalog import (
+    Product,
+    ProductCollection,
+    ProductCollectionCreated,
+    ProductCollectionDeleted,
+    ProductCollectionUpdated,
+    ProductCreated,
+    ProductDeleted,
+    ProductUpdated,
+    Sku,
+    SkuCreated,
+    SkuDeleted,
+    SkuUpdated,
+)
 from contracts.customers import (
     Customer,
     CustomerCreated,
@@ -260,6 +276,11 @@ class World:
             related_object_id="camp_1",
             created_at=at(6),
         )
+        renamed = rule.model_copy(
+            update={"name": "Bigger orders", "version": 2, "updated_at": at(6)}
+        )
+        unused = rule.model_copy(update={"id": "val_2", "name": "Unused"})
+        third = assigned.model_copy(update={"id": "asgm_3", "related_object_id": "camp_2"})
         second = assigned.model_copy(
             update={
                 "id": "asgm_2",
@@ -270,8 +291,13 @@ class World:
         )
         return [
             Happened("campaigns", "rule-val_1", ValidationRuleCreated(rule=rule)),
-            Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=assigned)),
-            Happened("campaigns", "rule-val_1", ValidationRuleAssigned(assignment=second)),
+            Happened("campaigns", "rule-val_1", ValidationRuleUpdated(rule=renamed)),
+            Happened("campaigns", "assignment-1", ValidationRuleAssigned(assignment=assigned)),
+            Happened("campaigns", "assignment-2", ValidationRuleAssigned(assignment=second)),
+            Happened("campaigns", "assignment-3", ValidationRuleAssigned(assignment=third)),
+            Happened("campaigns", "assignment-3", ValidationRuleUnassigned(assignment=third)),
+            Happened("campaigns", "rule-val_2", ValidationRuleCreated(rule=unused)),
+            Happened("campaigns", "rule-val_2", ValidationRuleDeleted(rule_id="val_2")),
         ]
 
     def _promotions(self) -> list[Happened]:
@@ -356,6 +382,24 @@ class World:
         )
         cheaper = shoe.model_copy(update={"price": 8900, "updated_at": at(2)})
         plain = Product(id="prod_2", created_at=at(3))
+        shoes = ProductCollection(
+            id="pc_1",
+            name="Shoes",
+            type="STATIC",
+            products=[
+                {"id": self.product_id, "object": "product"},
+                {"id": self.sku_id, "object": "sku", "product_id": self.product_id},
+            ],
+            created_at=at(3),
+        )
+        renamed = shoes.model_copy(update={"name": "All shoes", "updated_at": at(4)})
+        cheap = ProductCollection(
+            id="pc_2",
+            name="Cheap",
+            type="AUTO_UPDATE",
+            filter={"junction": "and", "price": {"conditions": {"$less_than": [9000]}}},
+            created_at=at(3),
+        )
         dearer = size.model_copy(update={"price": 9950, "updated_at": at(3)})
         history = [
             (f"product-{shoe.id}", ProductCreated(product=shoe)),
@@ -363,6 +407,18 @@ class World:
             ("product-prod_2", ProductCreated(product=plain)),
             (f"sku-{size.id}", SkuCreated(sku=size)),
             (f"sku-{size.id}", SkuUpdated(sku=dearer)),
+            ("product-prod_3", ProductCreated(product=plain.model_copy(update={"id": "prod_3"}))),
+            ("product-prod_3", ProductDeleted(product_id="prod_3")),
+            ("sku-sku_3", SkuCreated(sku=size.model_copy(update={"id": "sku_3"}))),
+            ("sku-sku_3", SkuDeleted(sku_id="sku_3", product_id=shoe.id)),
+            ("collection-pc_1", ProductCollectionCreated(collection=shoes)),
+            ("collection-pc_1", ProductCollectionUpdated(collection=renamed)),
+            ("collection-pc_2", ProductCollectionCreated(collection=cheap)),
+            (
+                "collection-pc_3",
+                ProductCollectionCreated(collection=cheap.model_copy(update={"id": "pc_3"})),
+            ),
+            ("collection-pc_3", ProductCollectionDeleted(collection_id="pc_3")),
         ]
         return [Happened("catalog", stream, event) for stream, event in history]
 

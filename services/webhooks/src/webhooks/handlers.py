@@ -15,6 +15,7 @@ from contracts.campaigns import (
     CampaignUpdated,
     ValidationRule,
     ValidationRuleCreated,
+    ValidationRuleUpdated,
 )
 from contracts.errors import DomainError, JsonObject, NotFound
 from contracts.gateway import ProjectCreated, ProjectUpdated
@@ -195,7 +196,7 @@ def _learn(context: Context, project_id: str, event: Event) -> None:
         state: Any = event.campaign
         key = (project_id, state.id)
         doc = state.model_dump(mode="json")
-    elif isinstance(event, ValidationRuleCreated):
+    elif isinstance(event, ValidationRuleCreated | ValidationRuleUpdated):
         key = (project_id, event.rule.id)
         doc = event.rule.model_dump(mode="json")
     elif isinstance(event, ProjectCreated | ProjectUpdated):

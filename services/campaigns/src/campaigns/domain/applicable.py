@@ -14,7 +14,7 @@ from contracts import ids
 from contracts.errors import InvalidPayload, JsonObject
 from contracts.payload import boolean, is_storable, one_of, whole_number
 
-APPLICABLE_OBJECTS = ("product", "sku")
+APPLICABLE_OBJECTS = ("product", "sku", "products_collection")
 EFFECTS = (
     "APPLY_TO_EVERY",
     "APPLY_TO_CHEAPEST",
@@ -102,7 +102,7 @@ def _text(path: str, value: Any) -> str:
     return value
 
 
-def _as_rule(reader: Reader) -> Reader:
+def as_rule(reader: Reader) -> Reader:
     """Read with one of the readers of bodies; refusals are those of validation rules."""
 
     def read(path: str, value: Any) -> Any:
@@ -121,8 +121,8 @@ def _formula(path: str, value: Any) -> str:
     return _text(path, value)
 
 
-_amount = _as_rule(whole_number(0, limits.AMOUNT_MINOR_MAX))
-_quantity = _as_rule(whole_number(0, limits.QUANTITY_MAX))
+_amount = as_rule(whole_number(0, limits.AMOUNT_MINOR_MAX))
+_quantity = as_rule(whole_number(0, limits.QUANTITY_MAX))
 
 COUNTERS = tuple(
     f"product_{collection}{customer}{scope}_quantity_limit"
@@ -142,11 +142,11 @@ _BOUNDS: Mapping[str, Reader] = {
 }
 
 APPLICABLE_READERS: Mapping[str, Reader] = {
-    "effect": _as_rule(one_of(*EFFECTS)),
-    "target": _as_rule(one_of("ITEM", "UNIT")),
+    "effect": as_rule(one_of(*EFFECTS)),
+    "target": as_rule(one_of("ITEM", "UNIT")),
     "skip_initially": _quantity,
-    "repeat": _as_rule(whole_number(1, limits.QUANTITY_MAX)),
-    "strict": _as_rule(boolean),
+    "repeat": as_rule(whole_number(1, limits.QUANTITY_MAX)),
+    "strict": as_rule(boolean),
     **_BOUNDS,
     **{f"{name}_formula": _formula for name in _BOUNDS},
 }

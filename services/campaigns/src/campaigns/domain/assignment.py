@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from contracts.campaigns import Assignment, ValidationRuleAssigned
+from campaigns.domain.errors import not_found
+from contracts.campaigns import Assignment, ValidationRuleAssigned, ValidationRuleUnassigned
 from contracts.payload import one_of, refuse
 
 RELATED_OBJECT_TYPES = (
@@ -24,6 +25,12 @@ def check_target_type(related_object_type: str) -> None:
         raise refuse("related_object_type", f"must be one of {', '.join(ASSIGNABLE)} for now")
 
 
+class StoredAssignment(Assignment):
+    """An assignment, and whether it was removed."""
+
+    is_deleted: bool = False
+
+
 def decide_assign(
     assignment_id: str, rule_id: str, target_type: str, target_id: str, now: datetime
 ) -> ValidationRuleAssigned:
@@ -38,7 +45,20 @@ def decide_assign(
     return ValidationRuleAssigned(assignment=assignment)
 
 
-def evolve(state: Assignment | None, event: ValidationRuleAssigned) -> Assignment:
-    """Return the assignment."""
-    assert state is None, "an assignment is made once"
-    return event.assignment
+def decide_unassign(
+    state: StoredAssignment | None, rule_id: str, assignment_id: str
+) -> ValidationRuleUnassigned:
+    """Return the removal; an assignment of another rule is not found."""
+    if state is None or state.is_deleted or state.rule_id != rule_id:
+        raise not_found("validation_rules_assignment", assignment_id)
+    kept = state.model_dump(exclude={"is_deleted"})
+    return ValidationRuleUnassigned(assignment=Assignment.model_validate(kept))
+
+
+def evolve(
+    state: StoredAssignment | None, event: ValidationRuleAssigned | ValidationRuleUnassigned
+) -> StoredAssignment:
+    """Return the assignment; one that was removed stays, marked."""
+    is_deleted = isinstance(event, ValidationRuleUnassigned)
+    assert (state is None) is not is_deleted, "an assignment is made once, and then removed"
+    return StoredAssignment(**event.assignment.model_dump(), is_deleted=is_deleted)

@@ -5,23 +5,35 @@ Paths in refusals are those of the body: ``rules.1.name``, ``rules.logic``, ``ap
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from campaigns import limits
-from campaigns.domain.applicable import APPLICABLE_OBJECTS, read_applicable_to
+from campaigns.domain import contexts
+from campaigns.domain.applicable import APPLICABLE_OBJECTS, as_rule, read_applicable_to
+from campaigns.domain.bundle_rules import read_bundle_rules
 from campaigns.domain.errors import broken_rule, duplicate
 from campaigns.domain.support import (
+    ITEM_OPERATORS,
     LIMIT_OPERATORS,
     METADATA_OPERATORS,
+    NAME_OPERATORS,
     NUMBER_OPERATORS,
+    PERIODS,
     SET_OPERATORS,
 )
-from contracts.campaigns import ValidationRule, ValidationRuleCreated
-from contracts.errors import JsonObject
-from contracts.filters import WITHOUT_VALUES
-from contracts.payload import is_storable, one_of, required, text
+from campaigns.domain.windows import WINDOWS
+from contracts.campaigns import (
+    ValidationRule,
+    ValidationRuleCreated,
+    ValidationRuleDeleted,
+    ValidationRuleUpdated,
+)
+from contracts.errors import JsonObject, ResourceInUse
+from contracts.filters import COUNTED, DAYS_MAX, NUMERIC, WITHOUT_VALUES
+from contracts.payload import instant, is_storable, one_of, required, text
 
 _ONE_VALUE = frozenset(
     ("$less_than", "$less_than_or_equal", "$more_than", "$more_than_or_equal", "$after", "$before")
@@ -71,34 +83,64 @@ def _reference(path: str, value: Any) -> str | JsonObject:
     return {name: _name(f"{path}.{name}", kept[name]) for name in kept}
 
 
+def _truth(path: str, value: Any) -> bool:
+    known = {True: True, False: False, "true": True, "false": False}
+    if not isinstance(value, bool | str) or value not in known:
+        raise broken_rule(path, "must be true or false")
+    return known[value]
+
+
 class RuleKind(NamedTuple):
-    """What a rule's name allows. ``inner``: names of the rules inside it."""
+    """What a rule's name allows."""
 
     operators: tuple[str, ...]
     value: Callable[[str, Any], Any]
     needs_property: bool = False
     is_single: bool = False
     """One operator only."""
-    inner: tuple[str, ...] = ()
+    is_optional: bool = False
+    """Conditions may be left out."""
+    inner: Mapping[str, "RuleKind"] | None = None
+    """Which rules may stand inside it; None: those that may stand beside it."""
 
 
 _NUMBER = RuleKind(NUMBER_OPERATORS, _amount)
 _LIMIT = RuleKind(LIMIT_OPERATORS, _amount, is_single=True)
 _METADATA = RuleKind(METADATA_OPERATORS, _scalar, needs_property=True)
-_PRODUCT = RuleKind(SET_OPERATORS, _reference, is_single=True)
-_ITEMS = _PRODUCT._replace(
-    operators=(*SET_OPERATORS, "$from"),
-    inner=(
-        "order.items.quantity",
-        "order.items.aggregated_quantity",
-        "order.items.price",
-        "order.items.amount",
-        "order.items.aggregated_amount",
-        "order.items.metadata",
-    ),
-)
+_NAME = RuleKind(NAME_OPERATORS, _name)
+_NAMED_NUMBER = _NUMBER._replace(needs_property=True)
+
+INNER_KINDS: Mapping[str, RuleKind] = {
+    "order.items.quantity": _NUMBER,
+    "order.items.aggregated_quantity": _NUMBER,
+    "order.items.price": _NUMBER,
+    "order.items.amount": _NUMBER,
+    "order.items.aggregated_amount": _NUMBER,
+    "order.items.metadata": _METADATA,
+    "product.price": _NUMBER,
+    "product.quantity": _NUMBER,
+    "product.metadata": _METADATA,
+    "product.metadata.aggregated_quantity": _NAMED_NUMBER,
+    "product.metadata.aggregated_amount": _NAMED_NUMBER,
+    "sku.price": _NUMBER,
+    "sku.quantity": _NUMBER,
+}
+"""The rules inside those on items."""
+
+_SEGMENT = RuleKind(SET_OPERATORS, _reference, is_single=True)
+_ITEMS = RuleKind(ITEM_OPERATORS, _reference, is_single=True, inner=INNER_KINDS)
+
+
+def _inside_items(kind: RuleKind) -> RuleKind:
+    return kind._replace(inner=INNER_KINDS)
+
 
 RULE_KINDS: Mapping[str, RuleKind] = {
+    "customer.segment": _SEGMENT,
+    "customer.metadata": _METADATA,
+    "publication.redeemable_by_linked_customer": RuleKind(
+        ("$is",), _truth, is_single=True, is_optional=True
+    ),
     "order.amount": _NUMBER,
     "order.initial_amount": _NUMBER,
     "order.total_amount": _NUMBER,
@@ -113,60 +155,126 @@ RULE_KINDS: Mapping[str, RuleKind] = {
     "order.items.none": _ITEMS,
     "order.items.cheapest": _ITEMS,
     "order.items.most_expensive": _ITEMS,
-    "product.id": _PRODUCT,
-    "sku.id": _PRODUCT,
-    "customer.segment": _PRODUCT,
-    "customer.metadata": _METADATA,
-    "redemption.metadata": _METADATA,
-    "campaign.redemptions.count": _LIMIT,
-    "campaign.redemptions.customers_count": _LIMIT,
+    "product.id": _ITEMS,
+    "product.price": _inside_items(_NUMBER),
+    "product.quantity": _inside_items(_NUMBER),
+    "product.discount_applicable": _ITEMS,
+    "product.metadata": _inside_items(_METADATA),
+    "product.metadata.match_all": _inside_items(_METADATA),
+    "product.metadata.discount_applicable": _inside_items(_METADATA),
+    "product.metadata.aggregated_quantity": _inside_items(_NAMED_NUMBER),
+    "product.metadata.aggregated_amount": _inside_items(_NAMED_NUMBER),
+    "sku.id": _ITEMS,
+    "sku.price": _inside_items(_NUMBER),
+    "sku.quantity": _inside_items(_NUMBER),
+    "sku.discount_applicable": _ITEMS,
+    **{
+        f"{name}{period}": _LIMIT
+        for name in (
+            "campaign.redemptions.count",
+            "campaign.redemptions.customers_count",
+            "redemption.count.per_customer",
+        )
+        for period in ("", *PERIODS)
+    },
+    **{f"redemption.count{period}": _LIMIT for period in PERIODS},
     "campaign.orders.amount": _LIMIT,
     "campaign.orders.amount_discounted": _LIMIT,
-    "redemption.count.per_customer": _LIMIT,
+    "redemption.count.per_api_key": _LIMIT,
+    "redemption.count.per_user": _LIMIT,
+    "redemption.gift.amount": _NUMBER,
+    "redemption.reward.pay_with_points.points_used": _NUMBER,
+    "redemption.api_key": _NAME,
+    "redemption.user.login": _NAME,
+    "redemption.metadata": _METADATA,
+    "custom_event.metadata": _METADATA,
 }
 """The rules that the engine evaluates, in the public API's spelling."""
 
-INNER_KINDS: Mapping[str, RuleKind] = {
-    name: _METADATA if name.endswith("metadata") else _NUMBER for name in _ITEMS.inner
-}
-"""The rules inside those on items."""
+
+class StoredRule(ValidationRule):
+    """A rule, and whether it was deleted: its id is never given again."""
+
+    is_deleted: bool = False
+
+
+FIELDS = ("name", "type", "context_type", "rules", "bundle_rules", "error", "applicable_to")
+"""What a body may set."""
 
 
 def decide_create_rule(
-    state: ValidationRule | None, rule_id: str, project_id: str, body: JsonObject, now: datetime
+    state: StoredRule | None, rule_id: str, project_id: str, body: JsonObject, now: datetime
 ) -> ValidationRuleCreated:
     """Return the rule in normal form; refuses what is malformed or cannot be evaluated."""
     if state is not None:
         raise duplicate("validation_rules", "id", rule_id)
-    rule = ValidationRule(
+    required(text(limits.NAME_LENGTH_MAX), body, "name")
+    return ValidationRuleCreated(rule=_read(rule_id, project_id, body, now))
+
+
+def decide_update_rule(
+    state: StoredRule, project_id: str, changes: JsonObject, now: datetime, *, is_assigned: bool
+) -> list[ValidationRuleUpdated]:
+    """Return what the update changes: only the fields that are sent, and nothing if they are as sent."""
+    kept = state.model_dump(mode="json", include=set(FIELDS))
+    sent = {name: changes[name] for name in FIELDS if name in changes}
+    rule = _read(state.id, project_id, {**kept, **sent}, state.created_at)
+    if is_assigned:
+        _refuse_other_context(state, rule)
+    rule = rule.model_copy(update={"updated_at": state.updated_at, "version": state.version})
+    if rule.model_dump() == state.model_dump(exclude={"is_deleted"}):
+        return []
+    newer = {"updated_at": now, "version": state.version + 1}
+    return [ValidationRuleUpdated(rule=rule.model_copy(update=newer))]
+
+
+def _refuse_other_context(state: ValidationRule, rule: ValidationRule) -> None:
+    if rule.context_type != state.context_type:
+        raise broken_rule("context_type", "must not change while the rule is assigned")
+    contexts.refuse_event_rules(rule.rules)
+
+
+def decide_delete_rule(
+    state: StoredRule, uses: Sequence[str], *, is_free: bool
+) -> ValidationRuleDeleted:
+    """Return the deletion; refused while the rule is assigned. ``uses`` are ids of assignments."""
+    if not is_free:
+        kind = "validation_rules_assignment"
+        raise ResourceInUse.of("validation_rules", state.id, kind, uses)
+    return ValidationRuleDeleted(rule_id=state.id)
+
+
+def _read(rule_id: str, project_id: str, body: JsonObject, created_at: datetime) -> ValidationRule:
+    context_type = contexts.read_context(body.get("context_type"))
+    rules = _rules(body.get("rules"))
+    contexts.refuse_misfits(context_type, rules)
+    return ValidationRule(
         id=rule_id,
         name=required(text(limits.NAME_LENGTH_MAX), body, "name"),
         type=_choice(body, "type", "expression", ("expression", "basic", "advanced", "complex")),
-        context_type=_context_type(body),
-        rules=_rules(body.get("rules")),
+        context_type=context_type,
+        rules=rules,
+        bundle_rules=read_bundle_rules(body.get("bundle_rules")),
         error=_error("error", body.get("error")),
         applicable_to=read_applicable_to(project_id, body.get("applicable_to")),
-        created_at=now,
+        created_at=created_at,
     )
-    if body.get("bundle_rules"):
-        raise broken_rule("bundle_rules", "is not supported yet")
-    return ValidationRuleCreated(rule=rule)
 
 
-def evolve(state: ValidationRule | None, event: ValidationRuleCreated) -> ValidationRule:
-    """Return the rule."""
-    assert state is None, "a rule is created once"
-    return event.rule
+RuleEvent = ValidationRuleCreated | ValidationRuleUpdated | ValidationRuleDeleted
+
+
+def evolve(state: StoredRule | None, event: RuleEvent) -> StoredRule:
+    """Return the rule; one that was deleted stays, marked, because its id is never given again."""
+    if isinstance(event, ValidationRuleDeleted):
+        assert state is not None, "only a rule that is there is deleted"
+        return state.model_copy(update={"is_deleted": True})
+    assert (state is None) == isinstance(event, ValidationRuleCreated), "created once, and first"
+    return StoredRule.model_validate(event.rule.model_dump())
 
 
 def _choice(body: JsonObject, name: str, default: str, values: tuple[str, ...]) -> str:
     chosen: str = one_of(*values)(name, body.get(name, default))
-    return chosen
-
-
-def _context_type(body: JsonObject) -> str:
-    reader = text(limits.ID_LENGTH_MAX, pattern=r"[a-z_.]+", meaning="a context, such as global")
-    chosen: str = reader("context_type", body.get("context_type") or "global")
     return chosen
 
 
@@ -186,28 +294,44 @@ def _error(path: str, value: Any) -> JsonObject | None:
 
 
 def _rules(value: Any) -> JsonObject:
-    rules = _numbered("rules", {} if value is None else value, RULE_KINDS)
-    inner = sum(len(rule["rules"]) for name, rule in rules.items() if name != "logic")
-    if len(rules) + inner > limits.RULES_PER_RULE_MAX:
-        raise broken_rule("rules", f"must have at most {limits.RULES_PER_RULE_MAX} rules")
-    return rules
+    return _numbered("rules", {} if value is None else value, RULE_KINDS, _Room())
 
 
-def _numbered(path: str, value: Any, kinds: Mapping[str, RuleKind]) -> JsonObject:
+class _Room:
+    """How many rules there may still be, on all levels together."""
+
+    def __init__(self) -> None:
+        self.left = limits.RULES_PER_RULE_MAX
+
+    def take(self, path: str, count: int) -> None:
+        """Count rules; refuses what is too many."""
+        self.left -= count
+        if self.left < 0:
+            reason = f"must have at most {limits.RULES_PER_RULE_MAX} rules, those inside included"
+            raise broken_rule(path, reason)
+
+
+def _numbered(
+    path: str, value: Any, kinds: Mapping[str, RuleKind], room: _Room, level: int = 1
+) -> JsonObject:
     """Read ``{"1": rule, "2": rule, "logic": …}``."""
     body = _object(path, value)
+    if level > limits.RULE_LEVELS_MAX:
+        raise broken_rule(path, f"must have at most {limits.RULE_LEVELS_MAX} levels of rules")
     numbers = [name for name in body if name != "logic"]
-    if len(numbers) > limits.RULES_PER_RULE_MAX:
-        raise broken_rule(path, f"must have at most {limits.RULES_PER_RULE_MAX} rules")
+    room.take(path, len(numbers))
     for number in numbers:
-        if not (number.isascii() and number.isdigit()):
+        if not (number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS_MAX):
             raise broken_rule(f"{path}.{number[:20]}", "must be a number, or logic")
     kept: JsonObject = {
-        number: _rule(f"{path}.{number}", body[number], kinds) for number in numbers
+        number: _rule(f"{path}.{number}", body[number], kinds, room, level) for number in numbers
     }
     if kept:
         kept["logic"] = _logic(f"{path}.logic", kept, body.get("logic"))
     return kept
+
+
+NUMBER_DIGITS_MAX = 6
 
 
 def _object(path: str, value: Any) -> JsonObject:
@@ -216,7 +340,9 @@ def _object(path: str, value: Any) -> JsonObject:
     return value
 
 
-def _rule(path: str, value: Any, kinds: Mapping[str, RuleKind]) -> JsonObject:
+def _rule(
+    path: str, value: Any, kinds: Mapping[str, RuleKind], room: _Room, level: int
+) -> JsonObject:
     body = _object(path, value)
     name = body.get("name")
     kind = kinds.get(name) if isinstance(name, str) else None
@@ -224,17 +350,13 @@ def _rule(path: str, value: Any, kinds: Mapping[str, RuleKind]) -> JsonObject:
         raise broken_rule(f"{path}.name", f"must be one of {', '.join(kinds)}")
     rule: JsonObject = {"name": name, "property": _property(path, body, kind)}
     rule["conditions"] = _conditions(f"{path}.conditions", body.get("conditions"), kind)
-    rule["rules"] = _inner_rules(f"{path}.rules", body, kind)
+    rule["rules"] = {}
+    if body.get("rules"):
+        # Inside a rule on items are rules on its lines; inside any other whatever may stand beside it.
+        inner = kinds if kind.inner is None else kind.inner
+        rule["rules"] = _numbered(f"{path}.rules", body["rules"], inner, room, level + 1)
     error = _error(f"{path}.error", body.get("error"))
     return {**rule, "error": error} if error else rule
-
-
-def _inner_rules(path: str, body: JsonObject, kind: RuleKind) -> JsonObject:
-    if not body.get("rules"):
-        return {}
-    if not kind.inner:
-        raise broken_rule(path, f"must be empty in a rule on {body['name']}")
-    return _numbered(path, body["rules"], {name: INNER_KINDS[name] for name in kind.inner})
 
 
 def _property(path: str, body: JsonObject, kind: RuleKind) -> str | None:
@@ -248,7 +370,9 @@ def _property(path: str, body: JsonObject, kind: RuleKind) -> str | None:
 
 
 def _conditions(path: str, value: Any, kind: RuleKind) -> JsonObject:
-    body = _object(path, value)
+    body = _object(path, {} if value is None and kind.is_optional else value)
+    if not body and kind.is_optional:
+        return {}
     if not body or (kind.is_single and len(body) > 1):
         raise broken_rule(path, f"must have one of {', '.join(kind.operators)}")
     conditions = {}
@@ -269,7 +393,42 @@ def _values(path: str, operator: str, value: Any, kind: RuleKind) -> list[Any]:
         raise broken_rule(path, f"must have 1 to {limits.RULE_VALUES_MAX} values")
     if len(listed) > 1 and operator in _ONE_VALUE:
         raise broken_rule(path, "must have one value")
-    return [kind.value(f"{path}[{index}]", element) for index, element in enumerate(listed)]
+    read = _reader(operator, kind)
+    return [read(f"{path}[{index}]", element) for index, element in enumerate(listed)]
+
+
+def _reader(operator: str, kind: RuleKind) -> Callable[[str, Any], Any]:
+    """Return what reads a value: some operators have values of their own, whatever the rule is about."""
+    if operator in WINDOWS:
+        return WINDOWS[operator]
+    if operator in COUNTED:
+        return _day_count
+    if operator in {"$after", "$before"}:
+        return _moment
+    if operator in NUMERIC and kind.value is _scalar:
+        return _number_or_moment
+    return kind.value
+
+
+def _day_count(path: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= DAYS_MAX:
+        raise broken_rule(path, f"must be a whole number up to {DAYS_MAX}")
+    return value
+
+
+def _moment(path: str, value: Any) -> str:
+    as_rule(instant)(path, value)
+    return str(value)
+
+
+def _number_or_moment(path: str, value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            if Decimal(value).is_finite():
+                return _scalar(path, value)
+        except ArithmeticError:
+            return _moment(path, value)
+    return _scalar(path, value)
 
 
 # -- logic --------------------------------------------------------------------------------------

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from catalog.domain.common import METADATA, NAME, PRICE, SOURCE_ID, URL, read_changes
-from contracts.catalog import Product, Sku, SkuCreated, SkuUpdated, UpsertSku
+from contracts.catalog import Product, Sku, SkuCreated, SkuDeleted, SkuUpdated, UpsertSku
 from contracts.errors import NotFound
 from contracts.payload import Fields, optional, refuse, text
 
-SkuEvent = SkuCreated | SkuUpdated
+SkuEvent = SkuCreated | SkuUpdated | SkuDeleted
+
+
+class StoredSku(Sku):
+    """A SKU, and whether it is deleted: created again, it has the same stream."""
+
+    is_deleted: bool = False
+
 
 FIELDS: Fields = {
     "source_id": SOURCE_ID,
@@ -24,7 +31,7 @@ FIELDS: Fields = {
 
 
 def decide_upsert_sku(
-    state: Sku | None,
+    state: StoredSku | None,
     product: Product | None,
     command: UpsertSku,
     now: datetime,
@@ -32,6 +39,7 @@ def decide_upsert_sku(
     path: str = "",
 ) -> Sequence[SkuEvent]:
     """Return what the upsert changes; ``path`` leads to the SKU inside a larger body."""
+    state = existing(state)
     if product is None:
         raise NotFound.of("product", command.product_id)
     is_elsewhere = state is not None and state.product_id != command.product_id
@@ -55,10 +63,28 @@ def decide_upsert_sku(
     sku = state.model_copy(update=values)
     if sku == state:
         return []
-    return [SkuUpdated(sku=sku.model_copy(update={"updated_at": now}))]
+    kept = sku.model_dump(exclude={"is_deleted"})
+    return [SkuUpdated(sku=Sku.model_validate({**kept, "updated_at": now}))]
 
 
-def evolve(state: Sku | None, event: SkuEvent) -> Sku:
+def existing(state: StoredSku | None) -> StoredSku | None:
+    """Return the SKU, None if it was deleted."""
+    return None if state is None or state.is_deleted else state
+
+
+def decide_delete_sku(state: StoredSku | None, sku_id: str, product_id: str) -> SkuDeleted:
+    """Return the deletion; a SKU of another product is not found."""
+    known = existing(state)
+    if known is None or known.product_id != product_id:
+        raise NotFound.of("sku", sku_id)
+    return SkuDeleted(sku_id=sku_id, product_id=product_id)
+
+
+def evolve(state: StoredSku | None, event: SkuEvent) -> StoredSku:
     """Return the SKU after the event."""
-    assert (state is None) == isinstance(event, SkuCreated), "a SKU is created once, first"
-    return event.sku
+    if isinstance(event, SkuDeleted):
+        assert state is not None, "only a SKU that is there is deleted"
+        return state.model_copy(update={"is_deleted": True})
+    is_new = isinstance(event, SkuCreated)
+    assert (existing(state) is None) is is_new, "a SKU is created first, or again"
+    return StoredSku.model_validate(event.sku.model_dump())

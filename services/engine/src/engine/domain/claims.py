@@ -10,7 +10,7 @@ from contracts.accounts import Unit
 from contracts.errors import ErrorBody
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.facts import Facts
-from engine.domain.limit_rules import Limit
+from engine.domain.limit_rules import Limit, Subject
 from engine.domain.refusals import refusal
 from engine.domain.rules import CompiledRule, Leaf, Verdicts, Violation, needed_limits
 from engine.domain.snapshot import Accounts
@@ -96,8 +96,10 @@ def limits_of(
     if not any(rule.limits for rule in code.rules):
         return []
 
+    subject = subject_of(code, customer_id, facts)
+
     def account_of(limit: Limit) -> str:
-        return limit.account(code.id, code.campaign_id, customer_id)
+        return limit.account(subject)
 
     def has_room(limit: Limit) -> bool:
         return claimed.has_room(account_of(limit), limit.bound, amount_of(limit))
@@ -115,10 +117,23 @@ def limits_of(
         account, amount = account_of(limit), amount_of(limit)
         before = claims.get(account)
         if amount > 0 and (before is None or limit.bound < (before.limit or 0)):
-            version = _version(code, account, account_of)
             error = violated(code, Violation(leaf.violation, rule.id, _message(rule, leaf)))
-            claims[account] = Claim(account, limit.rule.unit, amount, limit.bound, version, error)
+            claims[account] = Claim(
+                account, limit.rule.unit, amount, limit.bound, code.rules_version, error
+            )
     return list(claims.values())
+
+
+def subject_of(code: Code, customer_id: str | None, facts: Facts) -> Subject:
+    """Return for whom and when the code's limits count."""
+    return Subject(
+        code_id=code.id,
+        campaign_id=code.campaign_id,
+        customer_id=customer_id,
+        api_key_id=facts.api_key_id,
+        now=facts.now,
+        first_day_of_week=facts.first_day_of_week,
+    )
 
 
 def _message(rule: CompiledRule, leaf: Leaf) -> str | None:
@@ -135,15 +150,6 @@ def _amount(
     if limit.rule.unit == "discount":
         return facts.cart.step_total
     return 0 if account_of(limit) in claimed.amounts else facts.cart.amount
-
-
-def _version(code: Code, account: str, account_of: Callable[[Limit], str]) -> int:
-    """Return a number that grows with every rule that limits the account, and with their versions."""
-    return sum(
-        rule.version
-        for rule in code.rules
-        if any(account_of(limit) == account for _, limit in rule.limits)
-    )
 
 
 _NAMES = {

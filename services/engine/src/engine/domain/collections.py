@@ -37,3 +37,15 @@ class Collections(NamedTuple):
 
 
 NO_COLLECTIONS: Mapping[str, Collection] = MappingProxyType({})
+
+
+def read_collection(document: JsonObject) -> Collection:
+    """Return a collection as it was saved."""
+    listed = document.get("products") or []
+    is_static = document["type"] == "STATIC"
+    return Collection(
+        id=document["id"],
+        filter=None if is_static else document.get("filter") or {},
+        product_ids=frozenset(one["id"] for one in listed if one["object"] == "product"),
+        sku_ids=frozenset(one["id"] for one in listed if one["object"] == "sku"),
+    )

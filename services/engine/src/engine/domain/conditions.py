@@ -12,6 +12,7 @@ from typing import Any
 from contracts.errors import JsonObject
 from contracts.filters import OPERATORS
 from engine import limits
+from engine.domain.windows import WINDOWS, compile_window
 
 ValueTest = Callable[[Any, datetime], bool]
 """Gets the value and ``now`` in the project's time zone."""
@@ -57,6 +58,11 @@ def compile_conditions(conditions: Any, *, is_number: bool = False) -> ValueTest
 
 def _one(name: str, sent: Any, is_number: bool) -> ValueTest:
     values = values_of(sent)
+    if name in WINDOWS:
+        window = compile_window(name, values)
+        if window is None:
+            raise BadConditionsError(f"{name} must name times")
+        return lambda _value, now: window(now)
     if is_number and name in _NUMERIC and len(values) == 1:
         limit = number(values[0])
         if limit is None:
@@ -106,3 +112,11 @@ def names_of(values: list[Any]) -> list[JsonObject]:
         else:
             raise BadConditionsError("must name things by id")
     return entries
+
+
+def property_of(leaf: JsonObject) -> str:
+    """Return the metadata key that a rule is about."""
+    key = leaf.get("property")
+    if not isinstance(key, str) or not key:
+        raise BadConditionsError(f"Rule '{leaf.get('name')}' must have a 'property'")
+    return key

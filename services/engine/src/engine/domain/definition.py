@@ -48,6 +48,8 @@ class Code(NamedTuple):
     definition: Definition
     rules: tuple[CompiledRule, ...]
     object: Literal["voucher", "promotion_tier"] = "voucher"
+    rules_version: int = 0
+    """Grows whenever a rule is changed, assigned or removed; limits that rules set carry it."""
 
     @property
     def is_tier(self) -> bool:

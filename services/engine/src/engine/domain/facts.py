@@ -16,6 +16,13 @@ class Segment(NamedTuple):
     customer_ids: frozenset[str]
 
 
+class Spent(NamedTuple):
+    """What a redeemable takes, known only after pricing."""
+
+    credits: int | None = None
+    points: int | None = None
+
+
 class Facts(NamedTuple):
     """The request as a rule sees it. ``now`` is in the project's time zone."""
 
@@ -29,3 +36,11 @@ class Facts(NamedTuple):
     """Percentages are of what the order was worth before any discount, not of what is left."""
     closed_lines: frozenset[int] = frozenset()
     """Lines that an earlier redeemable has discounted, where each product may be once."""
+    event_metadata: JsonObject = {}
+    """Of the custom event that is judged; redemptions have none."""
+    redeemable_id: str | None = None
+    """The code that is judged right now."""
+    holders: frozenset[tuple[str | None, str | None]] = frozenset()
+    """(code, customer) for those codes that were published to the request's customer."""
+    first_day_of_week: int = 0
+    """Counted from Monday."""

@@ -1,8 +1,12 @@
-"""Rules on the lines of an order: ``order.items.any`` and its kin, and the older ``product.id``."""
+"""Rules on the lines of an order: ``order.items.any`` and its kin, and the older ``product.*``, ``sku.*``.
 
-from collections.abc import Callable, Sequence
+A rule selects lines (by what they sell, or by metadata of the product) and says how many of them must
+satisfy the rules inside it. Those look at one line, or at all selected lines together.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
 from engine.domain.conditions import (
@@ -11,115 +15,259 @@ from engine.domain.conditions import (
     compile_conditions,
     names_of,
     only_values,
+    property_of,
 )
-from engine.domain.logic import parse
 from engine.domain.order import Line
-from engine.domain.products import Products, products_of
+from engine.domain.products import products_of
+from engine.domain.tree import lay_out
 
 LineTest = Callable[[Line, Sequence[Line], datetime], bool]
-"""Gets a line, all lines that match the rule's products, and ``now``."""
+"""Gets a line, all lines that the rule selects, and ``now``."""
 
 ItemsTest = Callable[[Sequence[Line], datetime], bool]
+Selects = Callable[[Line, datetime], bool]
 
-WANTED = ("$is", "$in", "$from", "$is_not", "$not_in")
+WANTED = ("$is", "$in", "$from", "$is_not", "$not_in", "$not_differ", "$not_intersect")
 
 
-def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemsTest:
-    """Return the test of an ``order.items.*`` rule."""
-    operator, values = only_values(leaf.get("conditions"), WANTED)
-    products = products_of(project_id, names_of(values))
-    is_wanted = operator not in {"$is_not", "$not_in"}
+class ItemRule(NamedTuple):
+    """A compiled rule: its test, and which lines it lets item discounts touch, None for any."""
+
+    test: ItemsTest
+    collection_ids: frozenset[str] = frozenset()
+    discounts: Selects | None = None
+
+
+class Selection(NamedTuple):
+    """What a rule's condition says: which lines it is about, and what must hold of all of them."""
+
+    selects: Selects
+    operator: str = "$is"
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the lines that it selects should be there."""
+        return self.operator not in {"$is_not", "$not_in", "$not_intersect"}
+
+    def allows(self, lines: Sequence[Line], now: datetime) -> bool:
+        """Say whether the order as a whole is as the set operators want it."""
+        if self.operator == "$not_differ":
+            return all(self.selects(line, now) for line in lines)
+        if self.operator == "$not_intersect":
+            return not any(self.selects(line, now) for line in lines)
+        return True
+
+
+def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemRule:
+    """Return the test of a rule on items; raises ``BadConditionsError``."""
     inner = _inner(leaf.get("rules") or {})
-    return _QUANTIFIERS[name](products, is_wanted, inner)
+    if name in _QUANTIFIERS:
+        operator, values = only_values(leaf.get("conditions"), WANTED)
+        products = products_of(project_id, names_of(values))
+        selection = Selection(lambda line, _now: products.covers(line), operator)
+        test = _QUANTIFIERS[name](selection, inner)
+        return ItemRule(test, products.collection_ids, _discounts(name, selection))
+    if name in _BY_METADATA:
+        selection = Selection(_by_product_metadata(leaf))
+        test = _BY_METADATA[name](selection, inner)
+        return ItemRule(test, discounts=_discounts(name, selection))
+    selects = _has_sku if name.startswith("sku.") else _everything
+    return ItemRule(_any(Selection(selects), _both(_line_test(leaf), inner)))
+
+
+def _everything(_line: Line, _now: datetime) -> bool:
+    return True
+
+
+def _has_sku(line: Line, _now: datetime) -> bool:
+    return line.sku_id is not None
+
+
+def _discounts(name: str, selection: Selection) -> Selects | None:
+    if not name.endswith(".discount_applicable"):
+        return None
+    if selection.is_wanted:
+        return selection.selects
+    return lambda line, now: not selection.selects(line, now)
+
+
+def _both(first: LineTest, second: LineTest) -> LineTest:
+    return lambda line, selected, now: first(line, selected, now) and second(line, selected, now)
+
+
+# -- the rules inside ---------------------------------------------------------------------------------
 
 
 def _inner(rules: JsonObject) -> LineTest:
-    """Return the test of the rules inside."""
+    """Return the test of the rules inside, laid out flat."""
     if not isinstance(rules, dict):
         raise BadConditionsError("must be an object")
-    names = [name for name in rules if name != "logic"]
-    tests = [_line_test(rules[name]) for name in names]
+    tree = lay_out(rules, lambda _body: False)
+    tests = [_line_test(node.body) for node in tree.nodes]
     if not tests:
-        return lambda _line, _matching, _now: True
-    logic = parse(rules.get("logic"), names)
-    return lambda line, matching, now: logic([test(line, matching, now) for test in tests])
+        return lambda _line, _selected, _now: True
+    return lambda line, selected, now: tree.decide([test(line, selected, now) for test in tests])
 
 
-def _line_test(leaf: Any) -> LineTest:
-    if not isinstance(leaf, dict) or leaf.get("rules"):
-        raise BadConditionsError("must not have rules inside")
+def _line_test(leaf: JsonObject) -> LineTest:
     name = leaf.get("name")
-    if name == "order.items.metadata":
-        test, key = compile_conditions(leaf.get("conditions")), str(leaf.get("property"))
-        return lambda line, _matching, now: test(line.metadata.get(key), now)
-    if name not in _NUMBERS:
+    if name in {"order.items.metadata", "product.metadata"}:
+        key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
+        metadata_of = _line_metadata if name == "order.items.metadata" else product_metadata
+        return lambda line, _selected, now: check(metadata_of(line).get(key), now)
+    if name in _WITH_PROPERTY:
+        return _aggregate_by_property(name, leaf)
+    measure = _NUMBERS.get(str(name))
+    if measure is None:
         raise BadConditionsError(f"{name} is not supported here")
-    measure = _NUMBERS[name]
     compare = compile_conditions(leaf.get("conditions"), is_number=True)
-    return lambda line, matching, now: compare(measure(line, matching), now)
+    return lambda line, selected, now: compare(measure(line, selected), now)
 
 
-_NUMBERS: dict[str, Callable[[Line, Sequence[Line]], int]] = {
-    "order.items.quantity": lambda line, _matching: line.quantity,
-    "order.items.price": lambda line, _matching: line.price or 0,
-    "order.items.amount": lambda line, _matching: line.amount,
-    "order.items.aggregated_quantity": lambda _line, matching: sum(
-        one.quantity for one in matching
-    ),
-    "order.items.aggregated_amount": lambda _line, matching: sum(one.amount for one in matching),
-}
+def _line_metadata(line: Line) -> JsonObject:
+    return line.metadata
 
 
-def _any(products: Products, is_wanted: bool, inner: LineTest) -> ItemsTest:
-    def test(lines: Sequence[Line], now: datetime) -> bool:
-        matching = [line for line in lines if products.covers(line)]
-        if not is_wanted:
-            return not any(inner(line, matching, now) for line in matching)
-        return any(inner(line, matching, now) for line in matching)
+def product_metadata(line: Line) -> JsonObject:
+    """Return the metadata of what the line sells; a SKU's own win over its product's."""
+    return {**(line.product.get("metadata") or {}), **(line.sku.get("metadata") or {})}
+
+
+def _aggregate_by_property(name: str, leaf: JsonObject) -> LineTest:
+    """Sum over the selected lines whose product has the property."""
+    key, measure = property_of(leaf), _WITH_PROPERTY[name]
+    compare = compile_conditions(leaf.get("conditions"), is_number=True)
+
+    def test(_line: Line, selected: Sequence[Line], now: datetime) -> bool:
+        having = (one for one in selected if product_metadata(one).get(key) is not None)
+        return compare(sum(measure(one) for one in having), now)
 
     return test
 
 
-def _every(products: Products, is_wanted: bool, inner: LineTest) -> ItemsTest:
+def _quantity(line: Line) -> int:
+    return line.quantity
+
+
+def _amount(line: Line) -> int:
+    return line.amount
+
+
+def _same_product(line: Line, selected: Sequence[Line]) -> int:
+    return sum(one.quantity for one in selected if one is line or _is_same(one, line, "product_id"))
+
+
+def _same_sku(line: Line, selected: Sequence[Line]) -> int:
+    return sum(one.quantity for one in selected if one is line or _is_same(one, line, "sku_id"))
+
+
+def _is_same(one: Line, other: Line, name: str) -> bool:
+    return getattr(one, name) is not None and getattr(one, name) == getattr(other, name)
+
+
+Measure = Callable[[Line, Sequence[Line]], int]
+
+_WITH_PROPERTY: dict[str, Callable[[Line], int]] = {
+    "product.metadata.aggregated_quantity": _quantity,
+    "product.metadata.aggregated_amount": _amount,
+}
+_NUMBERS: dict[str, Measure] = {
+    "order.items.quantity": lambda line, _selected: line.quantity,
+    "order.items.price": lambda line, _selected: line.price or 0,
+    "order.items.amount": lambda line, _selected: line.amount,
+    "order.items.aggregated_quantity": lambda _line, selected: sum(map(_quantity, selected)),
+    "order.items.aggregated_amount": lambda _line, selected: sum(map(_amount, selected)),
+    "product.price": lambda line, _selected: line.price or 0,
+    "product.quantity": _same_product,
+    "sku.price": lambda line, _selected: line.price or 0,
+    "sku.quantity": _same_sku,
+}
+
+
+# -- how many lines ------------------------------------------------------------------------------------
+
+
+def _selected(selection: Selection, lines: Iterable[Line], now: datetime) -> list[Line]:
+    return [line for line in lines if selection.selects(line, now)]
+
+
+def _any(selection: Selection, inner: LineTest) -> ItemsTest:
     def test(lines: Sequence[Line], now: datetime) -> bool:
-        matching = [line for line in lines if products.covers(line) is is_wanted]
-        return bool(lines) and all(
-            products.covers(line) is is_wanted and inner(line, matching, now) for line in lines
+        if not selection.allows(lines, now):
+            return False
+        if selection.operator == "$not_intersect":
+            return any(inner(line, lines, now) for line in lines)
+        selected = _selected(selection, lines, now)
+        holds = any(inner(line, selected, now) for line in selected)
+        return holds is selection.is_wanted
+
+    return test
+
+
+def _every(selection: Selection, inner: LineTest) -> ItemsTest:
+    def test(lines: Sequence[Line], now: datetime) -> bool:
+        is_wanted = selection.is_wanted
+        matching = [line for line in lines if selection.selects(line, now) is is_wanted]
+        return (
+            bool(lines)
+            and len(matching) == len(lines)
+            and all(inner(line, matching, now) for line in matching)
         )
 
     return test
 
 
-def _none(products: Products, is_wanted: bool, inner: LineTest) -> ItemsTest:
-    holds = _any(products, True, inner)
-    return lambda lines, now: holds(lines, now) is not is_wanted
+def _none(selection: Selection, inner: LineTest) -> ItemsTest:
+    holds = _any(selection._replace(operator="$is"), inner)
+    return lambda lines, now: holds(lines, now) is not selection.is_wanted
 
 
-def _extreme(pick: Callable[..., Line]) -> Callable[[Products, bool, LineTest], ItemsTest]:
-    def build(products: Products, is_wanted: bool, inner: LineTest) -> ItemsTest:
+def _extreme(sign: int) -> Callable[[Selection, LineTest], ItemsTest]:
+    """The cheapest or the most expensive line: by price, then by subtotal, then the first."""
+
+    def build(selection: Selection, inner: LineTest) -> ItemsTest:
         def test(lines: Sequence[Line], now: datetime) -> bool:
             priced = [line for line in lines if line.price is not None]
-            if not priced:
+            if not priced or not selection.allows(lines, now):
                 return False
-            chosen = pick(priced, key=lambda line: line.price)
-            return products.covers(chosen) is is_wanted and inner(chosen, [chosen], now)
+            chosen = min(priced, key=lambda line: (sign * (line.price or 0), line.subtotal))
+            is_wanted = selection.is_wanted
+            return selection.selects(chosen, now) is is_wanted and inner(chosen, [chosen], now)
 
         return test
 
     return build
 
 
-_QUANTIFIERS: dict[str, Callable[[Products, bool, LineTest], ItemsTest]] = {
+_QUANTIFIERS: dict[str, Callable[[Selection, LineTest], ItemsTest]] = {
     "order.items.any": _any,
     "order.items.every": _every,
     "order.items.none": _none,
-    "order.items.cheapest": _extreme(min),
-    "order.items.most_expensive": _extreme(max),
+    "order.items.cheapest": _extreme(1),
+    "order.items.most_expensive": _extreme(-1),
     "product.id": _any,
     "sku.id": _any,
+    "product.discount_applicable": _any,
+    "sku.discount_applicable": _any,
 }
 
-ITEM_RULES = frozenset(_QUANTIFIERS)
+_BY_METADATA: dict[str, Callable[[Selection, LineTest], ItemsTest]] = {
+    "product.metadata": _any,
+    "product.metadata.match_all": _every,
+    "product.metadata.discount_applicable": _any,
+}
+
+
+def _by_product_metadata(leaf: JsonObject) -> Selects:
+    key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
+    return lambda line, now: check(product_metadata(line).get(key), now)
+
+
+ITEM_RULES = frozenset(
+    {*_QUANTIFIERS, *_BY_METADATA, *_WITH_PROPERTY}
+    | {name for name in _NUMBERS if name.startswith(("product.", "sku."))}
+)
+"""Rules on items that may stand at the top."""
 
 
 def each_line(

@@ -1,13 +1,28 @@
 """Rules that count: they become postings on the ledger's accounts, because only the ledger may refuse.
 
 ``campaign.redemptions.count <= 100`` is a limit of 100 on the account ``campaign-uses/<campaign>``. A
-standalone code has no campaign; the code itself stands for it.
+standalone code has no campaign; the code itself stands for it. Rules per day, week or month count on an
+account of that period, in the project's calendar.
 """
 
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
-from contracts.accounts import Unit
+from contracts.accounts import Period, Unit, account, period_of
 from engine.domain.conditions import BadConditionsError, number, only_values
+
+
+class Subject(NamedTuple):
+    """For whom and when a limit counts. ``now`` is in the project's time zone."""
+
+    code_id: str
+    """Of a voucher or a promotion tier."""
+    campaign_id: str | None
+    customer_id: str | None
+    api_key_id: str | None
+    now: datetime
+    first_day_of_week: int = 0
+    """Counted from Monday."""
 
 
 class CountingRule(NamedTuple):
@@ -15,22 +30,41 @@ class CountingRule(NamedTuple):
 
     account: str
     unit: Unit
-    is_per_customer: bool = False
-    is_per_voucher: bool = False
+    of: Literal["code", "campaign"]
+    per: Literal["customer", "api_key", "user"] | None = None
+    period: Period | None = None
     is_per_order: bool = False
     """One order counts once, however many codes of the campaign it uses."""
 
+    @property
+    def is_per_customer(self) -> bool:
+        """Whether each customer has a count of its own."""
+        return self.per == "customer"
+
+
+def _with_periods(name: str, rule: CountingRule) -> dict[str, CountingRule]:
+    periods: tuple[Period, ...] = ("daily", "weekly", "monthly")
+    return {f"{name}.{period}": rule._replace(period=period) for period in periods}
+
+
+_CAMPAIGN = CountingRule("campaign-uses", "use", "campaign")
+_CUSTOMER_IN_CAMPAIGN = CountingRule("customer-campaign-uses", "use", "campaign", "customer")
+_CUSTOMER = CountingRule("customer-uses", "use", "code", "customer")
 
 COUNTING_RULES = {
-    "campaign.redemptions.count": CountingRule("campaign-uses", "use"),
-    "campaign.redemptions.customers_count": CountingRule(
-        "customer-campaign-uses", "use", is_per_customer=True
+    "campaign.redemptions.count": _CAMPAIGN,
+    **_with_periods("campaign.redemptions.count", _CAMPAIGN),
+    "campaign.redemptions.customers_count": _CUSTOMER_IN_CAMPAIGN,
+    **_with_periods("campaign.redemptions.customers_count", _CUSTOMER_IN_CAMPAIGN),
+    "campaign.orders.amount_discounted": CountingRule("campaign-discount", "discount", "campaign"),
+    "campaign.orders.amount": CountingRule(
+        "campaign-orders", "order_amount", "campaign", is_per_order=True
     ),
-    "campaign.orders.amount_discounted": CountingRule("campaign-discount", "discount"),
-    "campaign.orders.amount": CountingRule("campaign-orders", "order_amount", is_per_order=True),
-    "redemption.count.per_customer": CountingRule(
-        "customer-uses", "use", is_per_customer=True, is_per_voucher=True
-    ),
+    **_with_periods("redemption.count", CountingRule("voucher-uses", "use", "code")),
+    "redemption.count.per_customer": _CUSTOMER,
+    **_with_periods("redemption.count.per_customer", _CUSTOMER),
+    "redemption.count.per_api_key": CountingRule("key-uses", "use", "code", "api_key"),
+    "redemption.count.per_user": CountingRule("user-uses", "use", "code", "user"),
 }
 
 
@@ -40,12 +74,20 @@ class Limit(NamedTuple):
     rule: CountingRule
     bound: int
 
-    def account(self, voucher_id: str, campaign_id: str | None, customer_id: str | None) -> str:
+    def account(self, subject: Subject) -> str:
         """Return the ledger's account."""
-        subject = voucher_id if self.rule.is_per_voucher else campaign_id or voucher_id
-        if not self.rule.is_per_customer:
-            return f"{self.rule.account}/{subject}"
-        return f"{self.rule.account}/{subject}/{customer_id}"
+        rule = self.rule
+        names = [subject.code_id if rule.of == "code" else subject.campaign_id or subject.code_id]
+        if rule.per == "customer":
+            names.append(str(subject.customer_id))
+        elif rule.per == "api_key":
+            names.append(str(subject.api_key_id))
+        elif rule.per == "user":
+            names.append("nobody")
+        period = ""
+        if rule.period is not None:
+            period = period_of(rule.period, subject.now, subject.first_day_of_week)
+        return account(rule.account, *names, period=period)
 
 
 def compile_limit(name: str, conditions: Any) -> Limit:

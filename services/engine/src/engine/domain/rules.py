@@ -1,7 +1,8 @@
 """Validation rules, compiled once per version into closures.
 
 A rule that cannot be compiled (a name or an operator that is not built) never holds: it fails closed
-and names itself. Rules that count are not decided here: see :mod:`engine.domain.limit_rules`.
+and names itself. Rules that count are not decided here: see :mod:`engine.domain.limit_rules`. Some can only
+be asked after pricing (what is paid with credits, what is left to pay): their test has a second part.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,22 +10,29 @@ from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
 from contracts.filters import matches
-from engine import limits
 from engine.domain import item_rules
 from engine.domain.applicable import Entry, read_entry
+from engine.domain.bundle import Bundle, BundleRule, count_bundles, read_bundle
 from engine.domain.conditions import (
     BadConditionsError,
     compile_conditions,
     names_of,
     only_values,
+    property_of,
 )
-from engine.domain.facts import Facts
+from engine.domain.facts import Facts, Spent
+from engine.domain.item_rules import Selects
 from engine.domain.limit_rules import COUNTING_RULES, Limit, compile_limit
-from engine.domain.logic import BadLogicError, Logic, parse
+from engine.domain.logic import BadLogicError
+from engine.domain.order import Cart
 from engine.domain.products import Products, products_of
+from engine.domain.tree import Decide, culprit, lay_out
 
 Test = Callable[[Facts], str | None]
 """None when the rule holds, else the key of the refusal."""
+
+TestAfter = Callable[[Facts, Spent], bool]
+"""Asked after pricing."""
 
 ALL_PRODUCTS = {
     "object": "products_collection",
@@ -34,14 +42,19 @@ ALL_PRODUCTS = {
 
 
 class Leaf(NamedTuple):
-    """One numbered rule: a test, or a limit that is posted."""
+    """One rule without those inside it: a test, a limit that is posted, or a test after pricing."""
 
     name: str
     test: Test
-    limit: Limit | None
     message: str | None
     violation: str
     """Key of the refusal when it does not hold."""
+    limit: Limit | None = None
+    after: TestAfter | None = None
+    discounts: Selects | None = None
+    """Which lines it lets item discounts touch."""
+    is_broken: bool = False
+    """It could not be compiled, and never holds."""
 
 
 class Applicability(NamedTuple):
@@ -62,12 +75,19 @@ class CompiledRule(NamedTuple):
     id: str
     version: int
     leaves: tuple[Leaf, ...]
-    logic: Logic
+    """All rules, each before those inside it."""
+    decide: Decide
+    reading: tuple[int, ...]
+    """The places of the leaves, as they are read."""
     message: str | None
     applicability: Applicability | None
+    bundle: BundleRule | None
     segment_ids: frozenset[str]
-    limits: tuple[tuple[int, Limit], ...]
     collection_ids: frozenset[str]
+    limits: tuple[tuple[int, Limit], ...]
+    after: tuple[tuple[int, TestAfter], ...]
+    needs_holder: bool
+    """Whether it asks who holds the code."""
 
 
 class Violation(NamedTuple):
@@ -78,54 +98,103 @@ class Violation(NamedTuple):
     message: str | None
 
 
+class _Names:
+    """What the rules of one definition name, gathered while they are compiled."""
+
+    def __init__(self) -> None:
+        self.segment_ids: set[str] = set()
+        self.collection_ids: set[str] = set()
+
+
 def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
     """Compile a rule as it was saved; never raises."""
     message = _message(rule)
-    segment_ids: set[str] = set()
-    try:
-        leaves, logic = _compile_leaves(project_id, rule.get("rules") or {}, segment_ids)
-    except (BadConditionsError, BadLogicError):
-        leaves, logic = (_broken(str(rule["id"]), message),), all
+    named = _Names()
     applicability = _applicability(project_id, rule.get("applicable_to"))
+    if applicability is not None:
+        named.collection_ids.update(applicability.included.collection_ids)
+        named.collection_ids.update(applicability.excluded.collection_ids)
+    bundle = None
+    try:
+        leaves, decide, reading = _compile_leaves(project_id, rule.get("rules") or {}, named)
+        bundle = read_bundle(project_id, rule.get("bundle_rules"))
+    except (BadConditionsError, BadLogicError):
+        leaves, decide, reading = (_broken(str(rule["id"]), message),), all, (0,)
+    if bundle is not None:
+        named.collection_ids.update(bundle.collection_ids)
+        reading = (*reading, len(leaves))
+        leaves, decide = (*leaves, _bundle_leaf(bundle, message)), _and_bundle(decide)
     return CompiledRule(
         id=str(rule["id"]),
         version=int(rule.get("version") or 1),
         leaves=leaves,
-        logic=logic,
+        decide=decide,
+        reading=reading,
         message=message,
         applicability=applicability,
-        segment_ids=frozenset(segment_ids),
-        collection_ids=_collections(applicability),
+        bundle=bundle,
+        segment_ids=frozenset(named.segment_ids),
+        collection_ids=frozenset(named.collection_ids),
         limits=tuple((n, leaf.limit) for n, leaf in enumerate(leaves) if leaf.limit is not None),
+        after=tuple((n, leaf.after) for n, leaf in enumerate(leaves) if leaf.after is not None),
+        needs_holder=any(leaf.name == HOLDER_RULE for leaf in leaves),
     )
 
 
 def _compile_leaves(
-    project_id: str, rules: JsonObject, segment_ids: set[str]
-) -> tuple[tuple[Leaf, ...], Logic]:
-    names = [name for name in rules if name != "logic"]
-    if len(names) > limits.RULES_MAX:
-        raise BadConditionsError(f"must have at most {limits.RULES_MAX} rules")
-    leaves = []
-    for name in names:
-        if not isinstance(rules[name], dict):
-            raise BadConditionsError("must be an object")
-        leaves.append(_compile_leaf(project_id, rules[name], segment_ids))
-    text = rules.get("logic")
-    return tuple(leaves), parse(text if isinstance(text, str) else None, names)
+    project_id: str, rules: JsonObject, named: _Names
+) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...]]:
+    tree = lay_out(rules, lambda body: body.get("name") in item_rules.ITEM_RULES)
+    leaves: list[Leaf] = []
+    for node in tree.nodes:
+        outer = leaves[node.parent].message if node.parent is not None else None
+        leaves.append(_compile_leaf(project_id, node.body, _message(node.body) or outer, named))
+    reading = sorted(range(len(leaves)), key=lambda place: tree.nodes[place].path)
+    return tuple(leaves), tree.decide, tuple(reading)
 
 
-def _compile_leaf(project_id: str, leaf: JsonObject, segment_ids: set[str]) -> Leaf:
-    name, message = str(leaf.get("name")), _message(leaf)
+def _bundle_leaf(bundle: BundleRule, message: str | None) -> Leaf:
+    """A rule of its own, behind the others: the order must have at least one bundle."""
+    violation = "order_rules_violated"
+    test = _on_order(
+        lambda facts: (
+            facts.cart is not None and count_bundles(bundle, facts.cart.lines).quantity > 0
+        ),
+        violation,
+    )
+    return Leaf("bundle_rules", test, message, violation)
+
+
+def _and_bundle(decide: Decide) -> Decide:
+    return lambda own: own[-1] and decide(own[:-1])
+
+
+def bundle_of(rules: Sequence[CompiledRule], cart: Cart) -> Bundle | None:
+    """Return the complete bundles of an order: the fewest where several rules ask for bundles."""
+    counted = [count_bundles(rule.bundle, cart.lines) for rule in rules if rule.bundle is not None]
+    return min(counted, key=lambda bundle: bundle.quantity, default=None)
+
+
+def _compile_leaf(project_id: str, leaf: JsonObject, message: str | None, named: _Names) -> Leaf:
+    name = str(leaf.get("name"))
     violation = _violation(name)
+    conditions = leaf.get("conditions")
     try:
         if name in COUNTING_RULES:
-            limit = compile_limit(name, leaf.get("conditions"))
-            return Leaf(name, _limit_test(limit), limit, message, violation)
-        test = _compile_test(project_id, name, leaf, segment_ids, violation)
+            limit = compile_limit(name, conditions)
+            return Leaf(name, _limit_test(limit), message, violation, limit)
+        if name in _AFTER:
+            after = _after_test(name, conditions)
+            return Leaf(name, _needs_order(name), message, violation, after=after)
+        if name in item_rules.ITEM_RULES:
+            found = item_rules.compile_items(project_id, name, leaf)
+            named.collection_ids.update(found.collection_ids)
+            test = _on_items(found.test, violation)
+            return Leaf(name, test, message, violation, discounts=found.discounts)
+        test = _compile_test(name, leaf, named, violation)
     except (BadConditionsError, BadLogicError):
         return _broken(name, message)
-    return Leaf(name, test, None, message, violation)
+    return Leaf(name, test, message, violation)
 
 
 def _message(holder: Mapping[str, Any]) -> str | None:
@@ -136,7 +205,7 @@ def _message(holder: Mapping[str, Any]) -> str | None:
 
 def _broken(name: str, message: str | None) -> Leaf:
     key = "redemption_rules_violated"
-    return Leaf(name, lambda _facts: key, None, message, key)
+    return Leaf(name, lambda _facts: key, message, key, is_broken=True)
 
 
 def _violation(name: str) -> str:
@@ -148,9 +217,14 @@ def _violation(name: str) -> str:
 
 
 def _limit_test(limit: Limit) -> Test:
-    """What can be said of a limit before pricing: whether there is a customer to count for."""
-    if limit.rule.is_per_customer:
+    """What can be said of a limit before pricing: whether there is somebody to count for."""
+    if limit.rule.per == "customer":
         return lambda facts: None if facts.customer is not None else "missing_customer"
+    if limit.rule.per == "user":
+        # Redemptions come with API keys; nobody is logged in for whom one could count.
+        return lambda _facts: "redemption_rules_violated"
+    if limit.rule.per == "api_key":
+        return lambda facts: None if facts.api_key_id else "redemption_rules_violated"
     if limit.rule.unit == "order_amount":
         return lambda facts: None if facts.cart is not None else "missing_order"
     return lambda _facts: None
@@ -159,33 +233,32 @@ def _limit_test(limit: Limit) -> Test:
 # -- tests by name ------------------------------------------------------------------------------------
 
 
-def _compile_test(
-    project_id: str, name: str, leaf: JsonObject, segment_ids: set[str], violation: str
-) -> Test:
+HOLDER_RULE = "publication.redeemable_by_linked_customer"
+
+
+def _compile_test(name: str, leaf: JsonObject, named: _Names, violation: str) -> Test:
     conditions = leaf.get("conditions")
     if name == "customer.segment":
-        return _segment_test(conditions, segment_ids)
-    if name in item_rules.ITEM_RULES:
-        return _on_items(item_rules.compile_items(project_id, name, leaf), violation)
+        return _segment_test(conditions, named.segment_ids)
     if name in _ORDER_NUMBERS:
         measure = _ORDER_NUMBERS[name]
         compare = compile_conditions(conditions, is_number=True)
         return _on_order(lambda facts: compare(measure(facts), facts.now), violation)
     if name in _ITEM_VALUES:
-        test = _item_values(name, leaf)
-        return _on_items(test, violation)
+        return _on_items(_item_values(name, leaf), violation)
     if name in _METADATA:
         return _metadata_test(name, leaf, violation)
-    if name == "redemption.api_key":
-        check = compile_conditions(conditions)
-        return lambda facts: None if check(facts.api_key_id, facts.now) else violation
+    if name in _REDEEMERS:
+        check, who = compile_conditions(conditions), _REDEEMERS[name]
+        return lambda facts: None if check(who(facts), facts.now) else violation
+    if name == HOLDER_RULE:
+        return _holder_test(conditions, violation)
     raise BadConditionsError(f"{name} is not supported")
 
 
 _ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
     # What is left to pay at this step: a redeemable sees the discounts of those before it.
     "order.amount": lambda facts: facts.cart.total if facts.cart else 0,
-    "order.total_amount": lambda facts: facts.cart.total if facts.cart else 0,
     "order.initial_amount": lambda facts: facts.cart.amount if facts.cart else 0,
     "order.items.count": lambda facts: (
         sum(line.quantity for line in facts.cart.lines) if facts.cart else 0
@@ -199,7 +272,14 @@ _ITEM_VALUES: dict[str, Callable[..., bool]] = {
     "order.items.metadata_each": all,
 }
 
-_METADATA = frozenset({"order.metadata", "customer.metadata", "redemption.metadata"})
+_METADATA = frozenset(
+    {"order.metadata", "customer.metadata", "redemption.metadata", "custom_event.metadata"}
+)
+
+_REDEEMERS: dict[str, Callable[[Facts], str | None]] = {
+    "redemption.api_key": lambda facts: facts.api_key_id,
+    "redemption.user.login": lambda _facts: None,
+}
 
 
 def _on_order(holds: Callable[[Facts], bool], violation: str) -> Test:
@@ -225,20 +305,12 @@ def _item_values(name: str, leaf: JsonObject) -> item_rules.ItemsTest:
     if name.startswith("order.items.price"):
         compare = compile_conditions(leaf.get("conditions"), is_number=True)
         return item_rules.each_line(lambda line: line.price or 0, compare, quantifier)
-    key = _property(name, leaf)
-    check = compile_conditions(leaf.get("conditions"))
+    key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
     return item_rules.each_line(lambda line: line.metadata.get(key), check, quantifier)
 
 
-def _property(name: str, leaf: JsonObject) -> str:
-    key = leaf.get("property")
-    if not isinstance(key, str) or not key:
-        raise BadConditionsError(f"Rule '{name}' must have a 'property'")
-    return key
-
-
 def _metadata_test(name: str, leaf: JsonObject, violation: str) -> Test:
-    key, check = _property(name, leaf), compile_conditions(leaf.get("conditions"))
+    key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
 
     def test(facts: Facts) -> str | None:
         if name == "customer.metadata":
@@ -249,6 +321,8 @@ def _metadata_test(name: str, leaf: JsonObject, violation: str) -> Test:
             if facts.cart is None:
                 return "missing_order"
             metadata = facts.cart.header.get("metadata") or {}
+        elif name == "custom_event.metadata":
+            metadata = facts.event_metadata
         else:
             metadata = facts.metadata
         return None if check(metadata.get(key), facts.now) else violation
@@ -281,6 +355,51 @@ def _is_in_segment(facts: Facts, segment_id: str) -> bool:
     return facts.customer.get("id") in segment.customer_ids
 
 
+def _holder_test(conditions: Any, violation: str) -> Test:
+    """Only customers to whom the code was published; a condition of false switches the rule off."""
+    _, values = only_values(conditions or {"$is": [True]}, ("$is",))
+    if values in ([False], ["false"]):
+        return lambda _facts: None
+
+    def test(facts: Facts) -> str | None:
+        if facts.customer is None:
+            return "missing_customer"
+        is_holder = (facts.redeemable_id, facts.customer.get("id")) in facts.holders
+        return None if is_holder else violation
+
+    return test
+
+
+# -- after pricing ------------------------------------------------------------------------------------
+
+_AFTER: dict[str, Callable[[Facts, Spent], int | None]] = {
+    # What is left to pay with this redeemable's own discount.
+    "order.total_amount": lambda facts, _spent: facts.cart.total if facts.cart else None,
+    "redemption.gift.amount": lambda _facts, spent: spent.credits,
+    "redemption.reward.pay_with_points.points_used": lambda _facts, spent: spent.points,
+}
+
+
+def _after_test(name: str, conditions: Any) -> TestAfter:
+    compare, measure = compile_conditions(conditions, is_number=True), _AFTER[name]
+
+    def test(facts: Facts, spent: Spent) -> bool:
+        # Nothing spent of this kind: a code without credits has none to limit.
+        value = measure(facts, spent)
+        return value is None or compare(value, facts.now)
+
+    return test
+
+
+def _needs_order(name: str) -> Test:
+    if name.startswith("order."):
+        return lambda facts: None if facts.cart is not None else "missing_order"
+    return lambda _facts: None
+
+
+# -- what a discount applies to -----------------------------------------------------------------------
+
+
 def _applicability(project_id: str, sent: Any) -> Applicability | None:
     if not isinstance(sent, dict):
         return None
@@ -300,17 +419,28 @@ def _applicability(project_id: str, sent: Any) -> Applicability | None:
     )
 
 
-def _collections(applicability: Applicability | None) -> frozenset[str]:
-    if applicability is None:
-        return frozenset()
-    return applicability.included.collection_ids | applicability.excluded.collection_ids
+def matching_lines(rules: Sequence[CompiledRule], facts: Facts) -> list[int]:
+    """Return the indices of the lines that item discounts may touch."""
+    assert facts.cart is not None, "only orders have lines"
+    lines = facts.cart.lines
+    scopes = [rule.applicability for rule in rules if rule.applicability is not None]
+    chosen = [leaf.discounts for rule in rules for leaf in rule.leaves if leaf.discounts]
+    return [
+        index
+        for index, line in enumerate(lines)
+        if (
+            not scopes or any(scope.includes_all or scope.included.covers(line) for scope in scopes)
+        )
+        and not any(scope.excluded.covers(line) for scope in scopes)
+        and (not chosen or any(selects(line, facts.now) for selects in chosen))
+    ]
 
 
 # -- asking -------------------------------------------------------------------------------------------
 
 
 Verdicts = Sequence[str | None]
-"""What each rule said before pricing: None where it holds, else the key of the refusal."""
+"""What each rule said: None where it holds, else the key of the refusal."""
 
 
 def verdicts_of(rule: CompiledRule, facts: Facts) -> Verdicts:
@@ -318,12 +448,24 @@ def verdicts_of(rule: CompiledRule, facts: Facts) -> Verdicts:
     return [leaf.test(facts) for leaf in rule.leaves]
 
 
+def verdicts_after(rule: CompiledRule, verdicts: Verdicts, facts: Facts, spent: Spent) -> Verdicts:
+    """Ask again those that can only be asked after pricing."""
+    if not rule.after:
+        return verdicts
+    said = list(verdicts)
+    for place, test in rule.after:
+        if said[place] is None and not test(facts, spent):
+            said[place] = rule.leaves[place].violation
+    return said
+
+
 def violation_of(rule: CompiledRule, verdicts: Verdicts) -> Violation | None:
-    """Decide by everything that does not count."""
-    if rule.logic([key is None for key in verdicts]):
+    """Decide by everything that does not count; names the rule that is to blame."""
+    own = [key is None for key in verdicts]
+    if rule.decide(own):
         return None
-    index = next(index for index, key in enumerate(verdicts) if key is not None)
-    return Violation(verdicts[index] or "", rule.id, rule.leaves[index].message or rule.message)
+    place = culprit(rule.decide, own, rule.reading)
+    return Violation(verdicts[place] or "", rule.id, rule.leaves[place].message or rule.message)
 
 
 def needed_limits(
@@ -339,26 +481,11 @@ def needed_limits(
     plain = [
         leaf.limit is None and key is None for leaf, key in zip(rule.leaves, verdicts, strict=True)
     ]
-    if rule.logic(plain):
+    if rule.decide(plain):
         return []
     possible = [(index, limit) for index, limit in rule.limits if verdicts[index] is None]
     roomy = {index for index, limit in possible if has_room(limit)}
-    if not rule.logic([holds or index in roomy for index, holds in enumerate(plain)]):
+    if not rule.decide([holds or index in roomy for index, holds in enumerate(plain)]):
         # By our view it cannot hold. Only the ledger may say so: it gets all of them.
         roomy = {index for index, _ in possible}
     return [(rule.leaves[index], limit) for index, limit in possible if index in roomy]
-
-
-def matching_lines(rules: Sequence[CompiledRule], facts: Facts) -> list[int]:
-    """Return the indices of the lines that item discounts may touch."""
-    assert facts.cart is not None, "only orders have lines"
-    scopes = [rule.applicability for rule in rules if rule.applicability is not None]
-    lines = facts.cart.lines
-    if not scopes:
-        return list(range(len(lines)))
-    return [
-        index
-        for index, line in enumerate(lines)
-        if any(scope.includes_all or scope.included.covers(line) for scope in scopes)
-        and not any(scope.excluded.covers(line) for scope in scopes)
-    ]

@@ -72,6 +72,10 @@ class Snapshot(NamedTuple):
     stacks: Mapping[str, PromotionStack] = NO_STACKS
     categories: Mapping[str, JsonObject] = NO_CATEGORIES
     """Those that the redeemables have."""
+    holders: frozenset[tuple[str | None, str | None]] = frozenset()
+    """(code id, customer id) of codes that were published to the request's customer."""
+    first_day_of_week: int = 0
+    """Counted from Monday."""
 
 
 class DrawnIds(NamedTuple):

@@ -22,12 +22,12 @@ from engine.domain.claims import (
 )
 from engine.domain.collections import Collections
 from engine.domain.definition import PROMOTION_TIER, Code
-from engine.domain.facts import Facts
+from engine.domain.facts import Facts, Spent
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
 from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refused, refusal
-from engine.domain.rules import Verdicts, verdicts_of, violation_of
+from engine.domain.rules import Verdicts, verdicts_after, verdicts_of, violation_of
 from engine.domain.snapshot import PromotionStack, Snapshot
 from engine.domain.stacking import (
     EXCLUSIVE,
@@ -193,6 +193,8 @@ class Run:
             segments=snapshot.segments,
             metadata=snapshot.request.metadata,
             api_key_id=snapshot.api_key_id,
+            holders=snapshot.holders,
+            first_day_of_week=snapshot.first_day_of_week,
         )
 
     @property
@@ -259,6 +261,7 @@ class Run:
             self.cart.begin_step()
         verdicts = self._check(code)
         priced = self._price(step.redeemable, code)
+        verdicts = self._check_again(step, code, verdicts, priced)
         taken = self.cart.step_total if self.cart is not None else 0
         if self.cart is not None and not taken and self.admission.skips_without_effect(code):
             return step._replace(skipped="no_effect")
@@ -279,7 +282,21 @@ class Run:
         if code.id not in self.uses:
             self.uses[code.id] = use_of(code)
         self._refuse_without_room([self.uses[code.id]])
-        verdicts = [verdicts_of(rule, self.facts) for rule in code.rules]
+        facts = self.facts._replace(redeemable_id=code.id)
+        return self._judged(code, [verdicts_of(rule, facts) for rule in code.rules])
+
+    def _check_again(
+        self, step: Step, code: Code, verdicts: Sequence[Verdicts], priced: Priced
+    ) -> list[Verdicts]:
+        """Ask the rules that look at what pricing did."""
+        points = (step.redeemable.sent.get("reward") or {}).get("points")
+        spent = Spent(priced.credits, points if isinstance(points, int) else None)
+        pairs = zip(code.rules, verdicts, strict=True)
+        return self._judged(
+            code, [verdicts_after(rule, said, self.facts, spent) for rule, said in pairs]
+        )
+
+    def _judged(self, code: Code, verdicts: list[Verdicts]) -> list[Verdicts]:
         for rule, said in zip(code.rules, verdicts, strict=True):
             violation = violation_of(rule, said)
             if violation is not None:

@@ -3,19 +3,12 @@
 Behaviour: "Validity checks". Calendar days and hours are those of the project's time zone.
 """
 
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from contracts.errors import ErrorBody, JsonObject
+from engine.domain.clock import duration_of, weekday
 from engine.domain.definition import Code, Definition
 from engine.domain.refusals import refusal
-
-_DURATION = re.compile(
-    r"P(?:(\d{1,5})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,5})D)?"
-    r"(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?"
-)
-DAYS_PER_YEAR = 365
-DAYS_PER_MONTH = 30
 
 
 def check(code: Code, now: datetime) -> ErrorBody | None:
@@ -62,11 +55,6 @@ def is_open(definition: Definition, now: datetime) -> bool:
     return _in_timeframe(timeframe, start, now)
 
 
-def weekday(now: datetime) -> int:
-    """Return the day of the week, Sunday 0."""
-    return now.isoweekday() % 7
-
-
 def _in_hours(hours: JsonObject, now: datetime) -> bool:
     daily = hours.get("daily")
     if not isinstance(daily, list) or not daily:
@@ -103,19 +91,3 @@ def _in_timeframe(timeframe: JsonObject, start: datetime, now: datetime) -> bool
     if not interval or not duration:
         return False
     return (now - start) % interval < duration
-
-
-def duration_of(text: object) -> timedelta | None:
-    """Read an ISO 8601 duration; a year is 365 days and a month 30. None for anything else."""
-    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        return None
-    years, months, weeks, days, hours, minutes, seconds = (
-        int(part or 0) for part in match.groups()
-    )
-    return timedelta(
-        days=years * DAYS_PER_YEAR + months * DAYS_PER_MONTH + weeks * 7 + days,
-        hours=hours,
-        minutes=minutes,
-        seconds=seconds,
-    )

@@ -1,13 +1,13 @@
 """``/v1/products`` and ``/v1/skus``."""
 
 from contracts import ids, public
-from contracts.catalog import UpsertProduct, UpsertSku
+from contracts.catalog import DeleteProduct, DeleteSku, UpsertProduct, UpsertSku
 from contracts.errors import JsonObject
-from gateway import limits, queries
+from gateway import limits, queries, references
 from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
-from gateway.http import Call, not_found, operation
-from gateway.paging import read_page
-from gateway.query import Column, Listing, columns, since
+from gateway.http import Answer, Call, not_found, operation
+from gateway.paging import read_page, read_parameters
+from gateway.query import FLAG, Column, Listing, Parameter, Query, columns, since
 
 PRODUCT_FIELDS = {
     "source_id": NAME,
@@ -160,3 +160,38 @@ async def _document(call: Call, table: str, param: str, kind: str) -> JsonObject
     if doc is None:
         raise not_found(kind, name)
     return doc
+
+
+FORCE = Query(
+    force=Parameter(FLAG, about="Delete it although validation rules or collections name it.")
+)
+
+
+@operation("DELETE", "/v1/products/{productId}", query=FORCE, statuses=(204,))
+async def delete_product(call: Call) -> Answer:
+    """Delete a product with its SKUs."""
+    product = await _document(call, "products", "productId", "product")
+    await _refuse_if_used(call, "product", product["id"])
+    command = DeleteProduct(product_id=product["id"])
+    await call.command("catalog", product["id"], command)
+    return Answer(204)
+
+
+@operation("DELETE", "/v1/products/{productId}/skus/{skuId}", query=FORCE, statuses=(204,))
+async def delete_sku(call: Call) -> Answer:
+    """Delete a SKU."""
+    product = await _document(call, "products", "productId", "product")
+    sku = await _document(call, "skus", "skuId", "sku")
+    if sku["product_id"] != product["id"]:
+        raise not_found("sku", call.params["skuId"])
+    await _refuse_if_used(call, "sku", sku["id"])
+    command = DeleteSku(sku_id=sku["id"], product_id=product["id"])
+    await call.command("catalog", product["id"], command)
+    return Answer(204)
+
+
+async def _refuse_if_used(call: Call, resource_type: str, resource_id: str) -> None:
+    if read_parameters(call).get("force"):
+        return
+    async with call.gateway.connection() as connection:
+        await references.refuse_if_used(connection, call.project_id, resource_type, resource_id)

@@ -1,11 +1,17 @@
 """``/v1/validation-rules`` and their assignments."""
 
 from contracts import public
-from contracts.campaigns import AssignValidationRule, CreateValidationRule
+from contracts.campaigns import (
+    AssignValidationRule,
+    CreateValidationRule,
+    DeleteValidationRule,
+    UnassignValidationRule,
+    UpdateValidationRule,
+)
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
 from gateway.body import NAME, OBJECT, TEXT
-from gateway.http import Call, not_found, operation
+from gateway.http import Answer, Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import TEXT as WORD
 from gateway.query import Column, Listing, Parameter, columns, since
@@ -130,3 +136,33 @@ async def _assignments(call: Call, rule_id: str | None) -> JsonObject:
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "assignments", *page.arguments)
     return public.listing("data", [public.assignment(row["doc"]) for row in rows], total)
+
+
+@operation("PUT", "/v1/validation-rules/{validationRuleId}", fields=FIELDS)
+async def update_validation_rule(call: Call) -> JsonObject:
+    """Change the fields of a validation rule that are sent."""
+    rule_id = call.params["validationRuleId"]
+    command = UpdateValidationRule(rule_id=rule_id, changes=call.body)
+    reply = await call.command("campaigns", rule_id, command)
+    return public.validation_rule(reply["rule"], reply["assignments_count"])
+
+
+@operation("DELETE", "/v1/validation-rules/{validationRuleId}", statuses=(204,))
+async def delete_validation_rule(call: Call) -> Answer:
+    """Delete a validation rule that is assigned to nothing."""
+    rule_id = call.params["validationRuleId"]
+    await call.command("campaigns", rule_id, DeleteValidationRule(rule_id=rule_id))
+    return Answer(204)
+
+
+@operation(
+    "DELETE",
+    "/v1/validation-rules/{validationRuleId}/assignments/{assignmentId}",
+    statuses=(204,),
+)
+async def delete_assignment(call: Call) -> Answer:
+    """Remove an assignment of a validation rule."""
+    rule_id = call.params["validationRuleId"]
+    command = UnassignValidationRule(rule_id=rule_id, assignment_id=call.params["assignmentId"])
+    await call.command("campaigns", rule_id, command)
+    return Answer(204)

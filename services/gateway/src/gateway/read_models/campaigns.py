@@ -14,6 +14,9 @@ from contracts.campaigns import (
     ValidationRule,
     ValidationRuleAssigned,
     ValidationRuleCreated,
+    ValidationRuleDeleted,
+    ValidationRuleUnassigned,
+    ValidationRuleUpdated,
     Voucher,
     VoucherCreated,
     VoucherDisabled,
@@ -25,7 +28,7 @@ from contracts.campaigns import (
     VoucherUpdated,
 )
 from contracts.messages import Envelope, Event
-from gateway.read_models.documents import PROJECT_AND_ID, document
+from gateway.read_models.documents import PROJECT_AND_ID, document, removal
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
 CAMPAIGNS = Table(
@@ -205,6 +208,7 @@ def _assignment_columns(state: Assignment) -> Row:
     }
 
 
+RULE = document(RULES, lambda event: event.rule, _rule_columns)
 CAMPAIGN = document(CAMPAIGNS, lambda event: event.campaign, campaign_columns)
 VOUCHER = Fold(keys_voucher, apply_voucher)
 ENDED = Fold(keys_ended, apply_ended)
@@ -221,7 +225,10 @@ FOLDS: dict[type[Event], Fold] = {
     VouchersGenerated: Fold(keys_generated, apply_generated),
     VouchersGenerationCompleted: ENDED,
     VouchersGenerationFailed: ENDED,
-    ValidationRuleCreated: document(RULES, lambda event: event.rule, _rule_columns),
+    ValidationRuleCreated: RULE,
+    ValidationRuleUpdated: RULE,
+    ValidationRuleDeleted: removal(RULES, lambda event: event.rule_id),
+    ValidationRuleUnassigned: removal(ASSIGNMENTS, lambda event: event.assignment.id),
     ValidationRuleAssigned: document(
         ASSIGNMENTS, lambda event: event.assignment, _assignment_columns
     ),

@@ -32,4 +32,16 @@ def document(
     return Fold(keys, apply)
 
 
+def removal(table: Table, id_of: Callable[[Any], str]) -> Fold:
+    """Return a fold that removes the row of what the event deleted."""
+
+    def keys(event: Event, envelope: Envelope) -> Iterable[RowKey]:
+        yield table, (envelope.project_id, id_of(event))
+
+    def apply(rows: Rows, event: Event, envelope: Envelope) -> None:
+        rows.delete(table, envelope.project_id, id_of(event))
+
+    return Fold(keys, apply)
+
+
 PROJECT_AND_ID = {"project_id": "text", "id": "text"}

@@ -245,25 +245,40 @@ def _voucher(voucher: Voucher, campaign: Campaign | None, *, is_new: bool) -> Js
     return shown
 
 
-def on_rule_created(event: campaigns.ValidationRuleCreated, known: Known) -> Iterator[Hook]:
-    del known
-    shown = public.validation_rule(event.rule.model_dump(mode="json"))
-    data = {"rule": shown, "created_at": shown["created_at"]}
-    yield Hook("business_validation_rule.created", event.rule.id, data)
+def on_rule(name: str, moment: str) -> Render:
+    def render(event: Any, known: Known) -> Iterator[Hook]:
+        del known
+        shown = public.validation_rule(event.rule.model_dump(mode="json"))
+        yield Hook(name, event.rule.id, {"rule": shown, moment: shown[moment]})
+
+    return render
 
 
-def on_rule_assigned(event: campaigns.ValidationRuleAssigned, known: Known) -> Iterator[Hook]:
-    assignment = event.assignment
-    rule = known.rules.get(assignment.rule_id)
+def on_rule_deleted(event: campaigns.ValidationRuleDeleted, known: Known) -> Iterator[Hook]:
+    rule = known.rules.get(event.rule_id)
     if rule is None:
-        raise NotYetKnown(assignment.rule_id)
-    data: JsonObject = {
-        "rule": public.validation_rule(rule.model_dump(mode="json"), 1),
-        "assignment": public.assignment(assignment.model_dump(mode="json")),
-    }
-    if assignment.related_object_type == "campaign":
-        data["campaign"] = _simple_campaign(known, assignment.related_object_id)
-    yield Hook("business_validation_rule.assignment.created", assignment.id, data)
+        raise NotYetKnown(event.rule_id)
+    data = {"rule": public.validation_rule(rule.model_dump(mode="json"))}
+    yield Hook("business_validation_rule.deleted", event.rule_id, data)
+
+
+def on_assignment(name: str, count: int) -> Render:
+    """``count`` is how often a rule with this one assignment is assigned after the event."""
+
+    def render(event: Any, known: Known) -> Iterator[Hook]:
+        assignment = event.assignment
+        rule = known.rules.get(assignment.rule_id)
+        if rule is None:
+            raise NotYetKnown(assignment.rule_id)
+        data: JsonObject = {
+            "rule": public.validation_rule(rule.model_dump(mode="json"), count),
+            "assignment": public.assignment(assignment.model_dump(mode="json")),
+        }
+        if assignment.related_object_type == "campaign":
+            data["campaign"] = _simple_campaign(known, assignment.related_object_id)
+        yield Hook(name, assignment.id, data)
+
+    return render
 
 
 # -- promotions ---------------------------------------------------------------------------------
@@ -552,9 +567,22 @@ MAPPED: Mapping[type[Event], Mapped] = {
     campaigns.VoucherUpdated: _mapped(on_voucher("voucher.updated"), "voucher.updated"),
     campaigns.VoucherEnabled: _mapped(on_voucher("voucher.enabled"), "voucher.enabled"),
     campaigns.VoucherDisabled: _mapped(on_voucher("voucher.disabled"), "voucher.disabled"),
-    campaigns.ValidationRuleCreated: _mapped(on_rule_created, "business_validation_rule.created"),
+    campaigns.ValidationRuleCreated: _mapped(
+        on_rule("business_validation_rule.created", "created_at"),
+        "business_validation_rule.created",
+    ),
+    campaigns.ValidationRuleUpdated: _mapped(
+        on_rule("business_validation_rule.updated", "updated_at"),
+        "business_validation_rule.updated",
+    ),
+    campaigns.ValidationRuleDeleted: _mapped(on_rule_deleted, "business_validation_rule.deleted"),
     campaigns.ValidationRuleAssigned: _mapped(
-        on_rule_assigned, "business_validation_rule.assignment.created"
+        on_assignment("business_validation_rule.assignment.created", 1),
+        "business_validation_rule.assignment.created",
+    ),
+    campaigns.ValidationRuleUnassigned: _mapped(
+        on_assignment("business_validation_rule.assignment.deleted", 0),
+        "business_validation_rule.assignment.deleted",
     ),
     promotions.PromotionTierCreated: _mapped(
         on_tier("campaign.promotion_tier.created", "created_at"), "campaign.promotion_tier.created"
@@ -609,6 +637,11 @@ IGNORED: Mapping[type[Event], str] = {
     catalog.ProductUpdated: NO_PUBLIC_NAME,
     catalog.SkuCreated: NO_PUBLIC_NAME,
     catalog.SkuUpdated: NO_PUBLIC_NAME,
+    catalog.ProductDeleted: NO_PUBLIC_NAME,
+    catalog.SkuDeleted: NO_PUBLIC_NAME,
+    catalog.ProductCollectionCreated: NO_PUBLIC_NAME,
+    catalog.ProductCollectionUpdated: NO_PUBLIC_NAME,
+    catalog.ProductCollectionDeleted: NO_PUBLIC_NAME,
     catalog.IntakeRejected: INTERNAL,
     customers.SegmentCreated: NO_PUBLIC_NAME,
     customers.CustomerEnteredSegment: NO_PUBLIC_NAME,
@@ -661,7 +694,9 @@ def references(event: Any) -> set[str]:
     refused = getattr(event, "refused", None) or {}
     for name in ("voucher", "promotion_tier"):
         found.add((refused.get(name) or {}).get("campaign_id"))
-    if isinstance(event, campaigns.ValidationRuleAssigned):
+    if isinstance(event, campaigns.ValidationRuleDeleted):
+        found.add(event.rule_id)
+    if isinstance(event, campaigns.ValidationRuleAssigned | campaigns.ValidationRuleUnassigned):
         found |= {event.assignment.rule_id, event.assignment.related_object_id}
     return {one for one in found if isinstance(one, str)}
 
