@@ -23,6 +23,7 @@ PROSE = {"description", "example", "examples", "title", "nullable", "default"}
 def main(source: str) -> None:
     """Write the schemas of all operations that both documents have."""
     published = json.loads(Path(source).read_text())
+    _mend(published["components"]["schemas"])
     responses: dict[str, Any] = {}
     queries: dict[str, Any] = {}
     paths = {_unnamed(path): told for path, told in published["paths"].items()}
@@ -74,6 +75,13 @@ def _whole(node: Any, published: dict[str, Any]) -> Any:
         name = node["$ref"].rpartition("/")[2]
         return _whole(published["components"]["schemas"][name], published)
     return {name: _whole(value, published) for name, value in node.items()}
+
+
+def _mend(schemas: dict[str, Any]) -> None:
+    """Mend misprints, where the document's own examples are otherwise than their schema."""
+    tier = schemas["6_res_validate_promotion_object"]["properties"]
+    tier["valid"] = {"type": "boolean"}
+    tier["categories"] = {"type": "array", "items": {"$ref": "#/components/schemas/Category"}}
 
 
 def _unnamed(path: str) -> str:

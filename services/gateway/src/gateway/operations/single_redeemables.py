@@ -185,17 +185,18 @@ def _validated_tier(
         **{name: tier[name] for name in TIER_FIELDS if name in tier},
         "discount": step.get("result", {}).get("discount") or tier["action"].get("discount"),
         "campaign": tier["campaign"],
-        "category_id": tier.get("category_id"),
         "categories": step.get("categories", []),
         "object": "promotion_tier",
         "tracking_id": _tracking_id(call, answer, body),
     }
+    if tier.get("category_id"):
+        shown["category_id"] = tier["category_id"]
     if not answer["valid"]:
         return shown | _reason(call, step)
     order = step.get("order") or {}
     shown["discount_amount"] = order.get("total_discount_amount", 0)
     shown["applied_discount_amount"] = order.get("total_applied_discount_amount", 0)
-    return shown | _priced(answer, step)
+    return _without_nulls(shown | _priced(answer, step))
 
 
 # -- between the shapes ----------------------------------------------------------------------------
@@ -238,11 +239,13 @@ def _reason(call: Call, step: JsonObject) -> JsonObject:
     return {"reason": error["message"], "error": told}
 
 
-def _without_nulls(redemption: JsonObject) -> JsonObject:
+def _without_nulls(answer: JsonObject) -> JsonObject:
     """Leave out what is null: the shapes of before stacks know no null."""
-    shown = {name: value for name, value in redemption.items() if value is not None}
-    order = shown.get("order") or {}
-    return {**shown, "order": {name: one for name, one in order.items() if one is not None}}
+    shown = {name: value for name, value in answer.items() if value is not None}
+    if "order" in shown:
+        order: JsonObject = shown["order"]
+        shown["order"] = {name: one for name, one in order.items() if one is not None}
+    return shown
 
 
 def _tracking_id(call: Call, answer: JsonObject, body: JsonObject) -> str:
