@@ -14,7 +14,9 @@ from contracts.campaigns import (
     CreateCampaign,
     CreateValidationRule,
     CreateVoucher,
+    DeleteValidationRule,
     ValidationRuleAssigned,
+    ValidationRuleUnassigned,
 )
 from contracts.promotions import (
     CreateCategory,
@@ -143,6 +145,18 @@ async def test_a_tier_is_changed_and_gets_more_rules(harness):
         related_object_id="promo_1",
     )
     assert (await harness.command("p1", assign)).error.key == "duplicate_found"
+
+
+async def test_a_deleted_tier_frees_its_rules(harness):
+    await harness.command("p1", promotion())
+    await harness.command("p1", rule())
+    await harness.command("p1", tier(validation_rules=["val_1"]))
+    kept = await harness.command("p1", DeleteValidationRule(rule_id="val_1"))
+    assert kept.error.key == "resource_in_use"
+    assert (await harness.command("p1", DeletePromotionTier(tier_id="promo_1"))).status == 200
+    [freed] = of(harness, ValidationRuleUnassigned)
+    assert freed.assignment.related_object_id == "promo_1"
+    assert (await harness.command("p1", DeleteValidationRule(rule_id="val_1"))).status == 200
 
 
 async def test_a_tier_in_a_stack_stays_until_the_stack_goes(harness):

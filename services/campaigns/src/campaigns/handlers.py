@@ -365,12 +365,17 @@ async def set_promotion_tier_active(unit: Unit, command: SetPromotionTierActive)
 
 
 async def delete_promotion_tier(unit: Unit, command: DeletePromotionTier) -> JsonObject:
-    """Delete a tier that no stack names."""
+    """Delete a tier that no stack names; its rules are free of it."""
     state = await _tier(unit, command.tier_id)
     # First the row, on which a stack that is being made has a lock; then who names it.
     await queries.forget_tier(unit.connection, unit.project_id, state.tier)
     stack_ids = await queries.stacks_of(unit.connection, unit.project_id, command.tier_id)
     unit.append(TIER, command.tier_id, tiers.decide_delete(state, stack_ids))
+    connection, project_id = unit.connection, unit.project_id
+    for assignment_id, rule_id in await queries.assignments_to(
+        connection, project_id, command.tier_id
+    ):
+        await _unassign(unit, assignment_id, rule_id)
     return {}
 
 
@@ -558,11 +563,16 @@ def _refuse_target(
 
 async def unassign_validation_rule(unit: Unit, command: UnassignValidationRule) -> JsonObject:
     """Remove an assignment."""
-    state = await unit.load(ASSIGNMENT, command.assignment_id)
-    event = assignments.decide_unassign(state, command.rule_id, command.assignment_id)
-    unit.append(ASSIGNMENT, command.assignment_id, event)
-    await queries.delete_assignment(unit.connection, unit.project_id, command.assignment_id)
+    await _unassign(unit, command.assignment_id, command.rule_id)
     return {}
+
+
+async def _unassign(unit: Unit, assignment_id: str, rule_id: str) -> None:
+    state = await unit.load(ASSIGNMENT, assignment_id)
+    unit.append(
+        ASSIGNMENT, assignment_id, assignments.decide_unassign(state, rule_id, assignment_id)
+    )
+    await queries.delete_assignment(unit.connection, unit.project_id, assignment_id)
 
 
 async def _check_rules(unit: Unit, rule_ids: Sequence[str]) -> None:

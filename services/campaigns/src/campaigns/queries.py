@@ -248,6 +248,21 @@ async def mark_rule_deleted(connection: Connection, project_id: str, rule_id: st
     return status == "INSERT 0 1"
 
 
+async def assignments_to(
+    connection: Connection, project_id: str, target_id: str
+) -> list[tuple[str, str]]:
+    """Return (assignment, rule) of what is assigned to the target."""
+    rows = await connection.fetch(
+        """
+        SELECT assignment_id, rule_id FROM assigned_rules
+        WHERE project_id = $1 AND related_object_id = $2 ORDER BY assignment_id
+        """,
+        project_id,
+        target_id,
+    )
+    return [(row["assignment_id"], row["rule_id"]) for row in rows]
+
+
 async def rules_of(connection: Connection, project_id: str, target_id: str) -> frozenset[str]:
     """Return the ids of the rules that are assigned to the target."""
     rows = await connection.fetch(
