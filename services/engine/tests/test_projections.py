@@ -3,7 +3,16 @@
 import itertools
 from datetime import UTC, datetime
 
-from contracts import campaigns, catalog, customers, gateway, ids, ledger, promotions
+from contracts import (
+    campaigns,
+    catalog,
+    customers,
+    distribution,
+    gateway,
+    ids,
+    ledger,
+    promotions,
+)
 from contracts.messages import Envelope, Event
 from engine.projections import PROJECTION
 from runtime.read_model import fold_in_memory
@@ -161,3 +170,69 @@ def test_every_event_of_the_topics_is_folded_or_left_out() -> None:
             is_event = isinstance(value, type) and issubclass(value, Event) and value.TYPE
             if is_event and value is not catalog.IntakeRejected:
                 assert value.TYPE in known, f"{value.TYPE} would stop the replica"
+
+
+def _project(**settings: str) -> gateway.ProjectUpdated:
+    project = gateway.Project(
+        id=SHOP,
+        name="Shop",
+        timezone="Europe/Berlin",
+        currency="EUR",
+        created_at=NOW,
+        webhook_secret="x",
+        settings=settings,
+    )
+    return gateway.ProjectUpdated(project=project)
+
+
+def test_a_week_begins_on_the_projects_day_else_on_monday() -> None:
+    for settings, day in (({}, 0), ({"first_day_of_week": "SUNDAY"}, 6)):
+        rows = fold_in_memory(PROJECTION, [(_project(**settings), _meta(1))])
+        assert rows["projects"][SHOP,]["first_day_of_week"] == day
+
+
+def test_an_assignment_that_is_removed_leaves_its_position_and_a_rule_its_row() -> None:
+    rule = campaigns.ValidationRule(id="val_1", name="R", created_at=NOW)
+    assigned = campaigns.Assignment(
+        id="asgm_1",
+        rule_id="val_1",
+        related_object_type="voucher",
+        related_object_id=VOUCHER,
+        created_at=NOW,
+    )
+    events: list[tuple[Event, Envelope]] = [
+        (campaigns.ValidationRuleCreated(rule=rule), _meta(1)),
+        (campaigns.ValidationRuleAssigned(assignment=assigned), _meta(2)),
+        (campaigns.ValidationRuleUpdated(rule=rule.model_copy(update={"version": 2})), _meta(3)),
+    ]
+    rows = fold_in_memory(PROJECTION, events)
+    assert rows["rules"][SHOP, "val_1"]["version"] == 3
+    key = (SHOP, VOUCHER, "asgm_1")
+    assert (rows["assignments"][key]["rule_id"], rows["assignments"][key]["position"]) == (
+        "val_1",
+        2,
+    )
+    removed = campaigns.ValidationRuleUnassigned(assignment=assigned)
+    events += [
+        (removed, _meta(4)),
+        (campaigns.ValidationRuleDeleted(rule_id="val_1"), _meta(5)),
+    ]
+    rows = fold_in_memory(PROJECTION, events)
+    assert (SHOP, "val_1") not in rows["rules"]
+    assert (rows["assignments"][key]["rule_id"], rows["assignments"][key]["position"]) == (None, 4)
+
+
+def test_collections_and_holders_come_and_collections_go() -> None:
+    collection = catalog.ProductCollection(id="pc_1", name="C", type="STATIC", created_at=NOW)
+    publication = distribution.Publication(
+        id="pub_1", customer={"id": "cust_1"}, vouchers=[{"id": VOUCHER}], created_at=NOW
+    )
+    events: list[tuple[Event, Envelope]] = [
+        (catalog.ProductCollectionCreated(collection=collection), _meta(1)),
+        (distribution.PublicationSucceeded(publication=publication), _meta(2)),
+    ]
+    rows = fold_in_memory(PROJECTION, events)
+    assert rows["collections"][SHOP, "pc_1"]["version"] == 1
+    assert (SHOP, VOUCHER, "cust_1") in rows["holders"]
+    events.append((catalog.ProductCollectionDeleted(collection_id="pc_1"), _meta(3)))
+    assert (SHOP, "pc_1") not in fold_in_memory(PROJECTION, events)["collections"]

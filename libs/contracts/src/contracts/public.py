@@ -823,6 +823,7 @@ USAGE = ("redemptions", "messages", "api_calls", "bulk_api_calls", "webhook_call
 PROJECT_SETTINGS = {
     "description",
     "dial_code",
+    "first_day_of_week",
     "client_trusted_domains",
     "client_redeem_enabled",
     "client_publish_enabled",

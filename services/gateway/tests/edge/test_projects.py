@@ -22,7 +22,11 @@ def decide(**more: Any) -> Any:
 
 
 def test_a_project_is_created_with_its_settings() -> None:
-    settings = {"client_trusted_domains": ["https://a.example"], "rate_per_minute": 60}
+    settings = {
+        "client_trusted_domains": ["https://a.example"],
+        "first_day_of_week": "SUNDAY",
+        "rate_per_minute": 60,
+    }
     project = Project(
         id="proj_1",
         name="Shop",
@@ -55,6 +59,8 @@ def test_a_project_that_exists_stays_as_it_is() -> None:
         ("currency", "euro"),
         ("currency", "EU"),
         ("case_sensitive_codes", "yes"),
+        ("first_day_of_week", "FRIDAY"),
+        ("first_day_of_week", 0),
         ("rate_per_minute", 0),
         ("rate_per_minute", "60"),
         ("client_trusted_domains", "https://a.example"),

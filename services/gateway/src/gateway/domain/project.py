@@ -5,7 +5,7 @@ from zoneinfo import available_timezones
 
 from contracts.errors import JsonObject
 from contracts.gateway import Project, ProjectCreated, ProjectUpdated
-from contracts.payload import Fields, boolean, list_of, read, refuse, text, whole_number
+from contracts.payload import Fields, boolean, list_of, one_of, read, refuse, text, whole_number
 
 TIMEZONES = available_timezones()
 TEXT = text(255)
@@ -50,6 +50,7 @@ FIELDS: Fields = {
 SETTINGS: Fields = {
     "description": text(2000),
     "dial_code": text(10),
+    "first_day_of_week": one_of("MONDAY", "SATURDAY", "SUNDAY"),
     "client_trusted_domains": list_of(TEXT, ORIGINS_MAX),
     "client_redeem_enabled": boolean,
     "rate_per_minute": whole_number(1, RATE_PER_MINUTE_MAX),

@@ -16,6 +16,7 @@ PROJECT_FIELDS = {
     "timezone": required(NAME),
     "currency": required(NAME),
     "dial_code": TEXT,
+    "first_day_of_week": TEXT,
     "webhook_version": TEXT,
     "client_trusted_domains": list_of(NAME, ORIGINS_MAX),
     "client_redeem_enabled": BOOLEAN,
