@@ -60,6 +60,11 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
         FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
         JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
         UNION ALL
+        SELECT 'catalogue', p.project_id, p.id, p.doc
+        FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
+        JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
+        JOIN catalogue p ON p.project_id = t.project_id AND p.id = t.doc->>'product_id'
+        UNION ALL
         SELECT 'order', t.project_id, t.id,
                jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed)
         FROM unnest($8::text[], $9::text[]) AS g(project_id, id)
