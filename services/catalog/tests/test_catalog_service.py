@@ -9,9 +9,13 @@ from catalog.app import build
 from catalog.audit import audit
 from contracts import ids, topics
 from contracts.catalog import (
+    CreateProductCollection,
+    DeleteProduct,
+    DeleteProductCollection,
     IntakeRejected,
     ProductCreated,
     SkuCreated,
+    UpdateProductCollection,
     UpsertProduct,
     UpsertSku,
 )
@@ -133,3 +137,28 @@ async def test_audit_is_clean_and_finds_a_changed_aggregate(harness):
             f"project p1: sku-{sku_id} belongs to prod_9, which does not exist",
             f"project p1: {sku_id} is not noted as it was logged",
         ]
+
+
+async def test_collections_are_counted_changed_and_deleted_and_products_go_with_their_skus(harness):
+    body = {"type": "STATIC", "name": "Mugs", "products": [{"id": "prod_x", "object": "product"}]}
+    made = CreateProductCollection(collection_id="pc_1", definition=body)
+    assert (await harness.command("p1", made)).status == 200
+    changed = UpdateProductCollection(collection_id="pc_1", changes={"name": "Cups"})
+    reply = await harness.command("p1", changed)
+    assert reply.body["collection"]["name"] == "Cups"
+    assert (await harness.command("p2", changed)).status == 404
+    gone = DeleteProductCollection(collection_id="pc_1")
+    assert (await harness.command("p2", gone)).status == 404
+    assert (await harness.command("p1", gone)).status == 200
+    assert (await harness.command("p1", gone)).status == 404
+    await harness.command("p1", UpsertProduct(product_id="prod_x", changes={"name": "One"}))
+    await harness.command("p1", UpsertSku(sku_id="sku_1", product_id="prod_x", changes={}))
+    assert (await harness.command("p1", DeleteProduct(product_id="prod_x"))).status == 200
+    assert [type(event).__name__ for event in harness.appended[-2:]] == [
+        "SkuDeleted",
+        "ProductDeleted",
+    ]
+    sku = await harness.command("p1", UpsertSku(sku_id="sku_1", product_id="prod_x", changes={}))
+    assert sku.status == 404
+    async with harness.service.pool.acquire() as connection:
+        assert await audit(connection) == []

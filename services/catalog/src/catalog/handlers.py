@@ -83,7 +83,7 @@ async def delete_sku(unit: Unit, command: DeleteSku) -> JsonObject:
 async def create_collection(unit: Unit, command: CreateProductCollection) -> JsonObject:
     """Create a product collection."""
     state = await unit.load(COLLECTION, command.collection_id)
-    count = await queries.count_collection(unit.connection, unit.project_id, 1)
+    count = await queries.count_collection(unit.connection, unit.project_id)
     event = collections.decide_create_collection(
         state, command.collection_id, unit.project_id, command.definition, unit.now, count - 1
     )
@@ -104,7 +104,7 @@ async def delete_collection(unit: Unit, command: DeleteProductCollection) -> Jso
     state = await unit.load(COLLECTION, command.collection_id)
     event = collections.decide_delete_collection(state, command.collection_id)
     unit.append(COLLECTION, command.collection_id, event)
-    await queries.count_collection(unit.connection, unit.project_id, -1)
+    await queries.uncount_collection(unit.connection, unit.project_id)
     return {}
 
 

@@ -55,18 +55,25 @@ async def skus_of(connection: Connection, project_id: str, product_id: str) -> l
     return [row["sku_id"] for row in rows]
 
 
-async def count_collection(connection: Connection, project_id: str, more: int) -> int:
-    """Count collections of a project; returns how many there are now."""
+async def count_collection(connection: Connection, project_id: str) -> int:
+    """Count one more collection of a project; returns how many there are now."""
     count: int = await connection.fetchval(
         """
-        INSERT INTO collection_counts AS c (project_id, collections) VALUES ($1, $2)
-        ON CONFLICT (project_id) DO UPDATE SET collections = c.collections + $2
+        INSERT INTO collection_counts AS c (project_id, collections) VALUES ($1, 1)
+        ON CONFLICT (project_id) DO UPDATE SET collections = c.collections + 1
         RETURNING collections
         """,
         project_id,
-        more,
     )
     return count
+
+
+async def uncount_collection(connection: Connection, project_id: str) -> None:
+    """Count one collection less."""
+    await connection.execute(
+        "UPDATE collection_counts SET collections = collections - 1 WHERE project_id = $1",
+        project_id,
+    )
 
 
 async def sku_differences(connection: Connection) -> list[tuple[str, str]]:
