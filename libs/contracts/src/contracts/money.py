@@ -16,7 +16,36 @@ def round_half_up(value: Fraction) -> int:
 def percent_of(amount: int, percent: Fraction) -> int:
     """Return ``percent`` (0–100) of ``amount`` (minor units), rounded half up once."""
     assert amount >= 0, "an amount is never negative"
-    return round_half_up(amount * percent / 100)
+    # The same as round_half_up(amount * percent / 100), without making fractions: it runs for every line.
+    whole, parts = amount * percent.numerator, 100 * percent.denominator
+    return (2 * whole + parts) // (2 * parts)
+
+
+def at_most(total: int, bounds: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Split ``total`` in proportion to ``weights``, no part above its bound.
+
+    What a part cannot take goes to the others, in proportion again; the parts sum to ``total``, or to all
+    bounds together if that is less.
+    """
+    assert len(bounds) == len(weights), "every part has a bound and a weight"
+    parts = [0] * len(weights)
+    rest = min(total, sum(bound for bound, weight in zip(bounds, weights, strict=True) if weight))
+    weight_left = sum(weights)
+    open_parts = sorted(
+        (index for index, weight in enumerate(weights) if weight),
+        key=lambda index: (Fraction(bounds[index], weights[index]), index),
+    )
+    for place, index in enumerate(open_parts):
+        if bounds[index] * weight_left >= rest * weights[index]:
+            kept = sorted(open_parts[place:])
+            shares = allocate(rest, [weights[index] for index in kept])
+            for index_kept, share in zip(kept, shares, strict=True):
+                parts[index_kept] = share
+            return parts
+        parts[index] = bounds[index]
+        rest -= bounds[index]
+        weight_left -= weights[index]
+    return parts
 
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:

@@ -12,6 +12,9 @@ PRICE_MAX = 10**12
 QUANTITY_MAX = 10**6
 """Highest quantity of an order's item."""
 
+UNITS_NUMBERED_MAX = 1_000
+"""Units of an order up to which an answer numbers those that are discounted."""
+
 RULES_MAX = 200
 """Rules of one validation rule, those inside others included."""
 

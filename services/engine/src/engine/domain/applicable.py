@@ -4,12 +4,14 @@ Read once per version of a rule. What the caps and application rules do to price
 :mod:`engine.domain.effects`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
 from engine import limits
-from engine.domain.products import Products, products_of
+from engine.domain.formulas import Value, read_value
+from engine.domain.order import Line
+from engine.domain.products import ALL_PRODUCTS_ID, Products, products_of
 
 EVERY = "APPLY_TO_EVERY"
 FROM_CHEAPEST = "APPLY_FROM_CHEAPEST"
@@ -42,13 +44,6 @@ COUNTERS = tuple(
 """Caps over all redemptions; the ledger counts the units."""
 
 
-class Value(NamedTuple):
-    """A number, or the text of the formula that gives it; the number is then the fallback."""
-
-    number: int | None
-    formula: str | None = None
-
-
 class Entry(NamedTuple):
     """One entry of ``applicable_to.included``."""
 
@@ -63,13 +58,67 @@ class Entry(NamedTuple):
     price: Value | None = None
     """The new price of a FIXED discount."""
     caps: Mapping[str, Value] = {}
-    """By the names of ``LINE_CAPS`` and ``COUNTERS``; those that are set."""
+    """By the names of ``LINE_CAPS``; those that are set."""
+    counters: Mapping[str, Value] = {}
+    """By the names of ``COUNTERS``; those that are set."""
     shown: JsonObject = {}
+
+    @property
+    def takes_all(self) -> bool:
+        """Say whether the application rule leaves no line and no unit out."""
+        is_every = self.effect == EVERY and not self.is_per_unit
+        return is_every and self.skip_initially == 0 and self.repeat == 1
+
+    @property
+    def counts_units(self) -> bool:
+        """Say whether units, not lines, are what the entry lets be discounted."""
+        return self.is_per_unit or self.is_bounded
+
+    @property
+    def is_bounded(self) -> bool:
+        """Say whether anything limits the units."""
+        return bool(self.counters) or any(name in self.caps for name in LINE_CAPS[:2])
+
+
+EVERYTHING = Entry(
+    "products_collection",
+    ALL_PRODUCTS_ID,
+    Products(frozenset(), frozenset(), frozenset({ALL_PRODUCTS_ID})),
+    shown={"object": "products_collection", "id": ALL_PRODUCTS_ID, "effect": EVERY},
+)
+"""Stands where no entry names a line, but the rule includes it."""
+
+
+class Index(NamedTuple):
+    """The entries of one rule, found by what a line sells."""
+
+    by_sku: Mapping[str, Entry]
+    by_product: Mapping[str, Entry]
+    in_collections: tuple[Entry, ...]
+
+    def entry_of(self, line: Line) -> Entry | None:
+        """Return the entry that counts: of those that name the line the narrowest, then the first."""
+        found = self.by_sku.get(line.sku_id or "") or self.by_product.get(line.product_id or "")
+        if found is not None:
+            return found
+        return next((one for one in self.in_collections if one.products.covers(line)), None)
+
+
+def index_of(entries: Sequence[Entry]) -> Index:
+    """Return the index of a rule's entries; the first of two that name the same counts."""
+    by_sku: dict[str, Entry] = {}
+    by_product: dict[str, Entry] = {}
+    for entry in entries:
+        for name in entry.products.sku_ids:
+            by_sku.setdefault(name, entry)
+        for name in entry.products.product_ids:
+            by_product.setdefault(name, entry)
+    collections = tuple(entry for entry in entries if entry.products.collection_ids)
+    return Index(by_sku, by_product, collections)
 
 
 def read_entry(project_id: str, sent: JsonObject) -> Entry:
     """Read an entry as it was saved; never raises: what is malformed is as if it were not there."""
-    caps = {name: _value(sent, name) for name in (*LINE_CAPS, *COUNTERS)}
     effect = sent.get("effect")
     return Entry(
         object=str(sent.get("object") or "product"),
@@ -79,16 +128,16 @@ def read_entry(project_id: str, sent: JsonObject) -> Entry:
         is_per_unit=sent.get("target") == "UNIT",
         skip_initially=_whole(sent.get("skip_initially")) or 0,
         repeat=max(1, _whole(sent.get("repeat")) or 1),
-        price=_value(sent, "price"),
-        caps={name: value for name, value in caps.items() if value is not None},
+        price=read_value(sent, "price"),
+        caps=_values(sent, LINE_CAPS),
+        counters=_values(sent, COUNTERS),
         shown=_shown(sent),
     )
 
 
-def _value(sent: JsonObject, name: str) -> Value | None:
-    number, formula = _whole(sent.get(name)), sent.get(f"{name}_formula")
-    text = formula if isinstance(formula, str) and formula else None
-    return None if number is None and text is None else Value(number, text)
+def _values(sent: JsonObject, names: tuple[str, ...]) -> Mapping[str, Value]:
+    values = {name: read_value(sent, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _whole(value: Any) -> int | None:
@@ -99,7 +148,7 @@ def _whole(value: Any) -> int | None:
 
 
 _SHOWN = (
-    "object", "id", "source_id", "product_id", "product_source_id", "price", "price_formula",
+    "object", "id", "source_id", "product_id", "product_source_id", "price",
     "effect", "target", "skip_initially", "repeat",
     *LINE_CAPS, *(f"{name}_formula" for name in LINE_CAPS),
     *COUNTERS, *(f"{name}_formula" for name in COUNTERS),
@@ -107,5 +156,6 @@ _SHOWN = (
 
 
 def _shown(sent: JsonObject) -> JsonObject:
+    """Return the entry as answers show it; ``price_formula`` has no place in their published shape."""
     shown = {name: sent[name] for name in _SHOWN if sent.get(name) is not None}
     return {"effect": EVERY, **shown}

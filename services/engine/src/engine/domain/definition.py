@@ -11,6 +11,7 @@ from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.errors import JsonObject
 from contracts.promotions import PromotionTier
 from contracts.vouchers import definition_version, effective_definition
+from engine.domain.discounts import Discount, read_discount
 from engine.domain.rules import CompiledRule
 
 
@@ -20,6 +21,8 @@ class Definition(NamedTuple):
     version: int
     type: str
     discount: JsonObject | None
+    prepared: Discount | None
+    """The discount, read once."""
     gift: JsonObject | None
     quantity: int | None
     category_id: str | None
@@ -73,6 +76,7 @@ def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:
         version=definition_version(voucher, campaign),
         type=own.type,
         discount=own.discount,
+        prepared=_prepared(own.discount),
         gift=own.gift,
         quantity=own.redemption.get("quantity"),
         category_id=own.category_id or (campaign.category_id if campaign else None),
@@ -105,6 +109,7 @@ def make_tier_definition(tier: PromotionTier, campaign: Campaign) -> Definition:
         version=campaign.version + tier.version,
         type=PROMOTION_TIER,
         discount=tier.action.get("discount"),
+        prepared=_prepared(tier.action.get("discount")),
         gift=None,
         quantity=None,
         category_id=tier.category_id or campaign.category_id,
@@ -118,6 +123,10 @@ def make_tier_definition(tier: PromotionTier, campaign: Campaign) -> Definition:
         campaign_name=campaign.name,
         shown=shown,
     )
+
+
+def _prepared(discount: JsonObject | None) -> Discount | None:
+    return read_discount(discount) if discount else None
 
 
 def _shown(own: VoucherDefinition, campaign: Campaign | None) -> JsonObject:

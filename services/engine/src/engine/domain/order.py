@@ -6,6 +6,7 @@ step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from contracts import ids, payload
@@ -28,14 +29,54 @@ Catalogue = Mapping[str, JsonObject]
 """Products and SKUs by id, with their ``price``; a SKU with its ``product_id``."""
 
 
+class Details(NamedTuple):
+    """Units of one line that were replaced by units of another."""
+
+    source_index: int
+    removed: int
+    removed_amount: int
+    target_index: int
+    added: int
+    added_amount: int
+    discount: int
+
+
+class Taken(NamedTuple):
+    """What happened to a line: in one step, or in the whole request."""
+
+    amount: int = 0
+    """Its discount."""
+    units: int = 0
+    """Units that were discounted, where the effect counts units."""
+    added: int = 0
+    """Units that were added, or removed when it is negative."""
+    added_amount: int = 0
+    details: tuple[Details, ...] = ()
+
+    def plus(self, other: "Taken") -> "Taken":
+        """Return both together."""
+        return Taken(
+            self.amount + other.amount,
+            self.units + other.units,
+            self.added + other.added,
+            self.added_amount + other.added_amount,
+            self.details + other.details,
+        )
+
+
+NOTHING = Taken()
+
+
 class Line:
-    """One line. ``subtotal`` counts item discounts only; ``applied`` are those of this request."""
+    """One line. ``subtotal`` counts item discounts only; ``applied`` is what this request did."""
 
     __slots__ = (
         "amount",
         "applied",
         "discount",
+        "discount_units",
         "initial_amount",
+        "initial_quantity",
         "is_in",
         "metadata",
         "price",
@@ -54,6 +95,7 @@ class Line:
         self.initial_amount = amount
         self.price = price
         self.quantity = quantity
+        self.initial_quantity = quantity
         self.product_id: str | None = shown.get("product_id")
         self.sku_id: str | None = shown.get("sku_id")
         self.product: JsonObject = {}
@@ -63,8 +105,9 @@ class Line:
         """Says whether a product collection holds the line."""
         self.metadata: JsonObject = shown.get("metadata") or {}
         self.discount = 0
-        self.applied = 0
-        self.step = 0
+        self.discount_units = 0
+        self.applied = NOTHING
+        self.step = NOTHING
 
     def know(self, product: JsonObject, sku: JsonObject, collections: Collections | None) -> None:
         """Note what the line is about; which collections hold it is asked when a rule asks."""
@@ -77,25 +120,51 @@ class Line:
         """What is left of the line after item discounts."""
         return self.amount - self.discount
 
+    def note(self, change: Taken) -> None:
+        """Add to what this step and this request did."""
+        self.step = self.step.plus(change) if self.step is not NOTHING else change
+        self.applied = self.applied.plus(change) if self.applied is not NOTHING else change
+
+
+_STATE = (
+    "quantity", "amount", "discount", "discount_units", "applied", "step",
+)  # fmt: skip
+_state_of = attrgetter(*_STATE)
+
 
 class Cart:
     """An order with its discounts so far. ``step`` fields belong to the redeemable being applied."""
 
-    __slots__ = ("amount", "applied", "discount", "header", "is_priced", "lines", "step")
+    __slots__ = (
+        "amount",
+        "applied",
+        "discount",
+        "facts",
+        "header",
+        "initial_amount",
+        "is_priced",
+        "items_discount",
+        "lines",
+        "step",
+        "step_items",
+    )
 
-    def __init__(self, header: JsonObject, lines: list[Line], amount: int | None) -> None:
+    def __init__(
+        self, header: JsonObject, lines: list[Line], amount: int | None, facts: "OrderFacts"
+    ) -> None:
         self.header = header
         self.lines = lines
+        self.facts = facts
         self.is_priced = amount is not None
         self.amount = amount or 0
+        self.initial_amount = self.amount
         self.discount = 0
+        self.items_discount = 0
+        """Sum of the lines' discounts."""
         self.applied = 0
         self.step = 0
-
-    @property
-    def items_discount(self) -> int:
-        """Sum of the lines' discounts."""
-        return sum(line.discount for line in self.lines)
+        self.step_items = 0
+        """What this redeemable took off the lines."""
 
     @property
     def total(self) -> int:
@@ -105,8 +174,9 @@ class Cart:
     def begin_step(self) -> None:
         """Forget what the redeemable before this one applied."""
         self.step = 0
+        self.step_items = 0
         for line in self.lines:
-            line.step = 0
+            line.step = NOTHING
 
     def take_from_order(self, amount: int) -> None:
         """Apply an order-level discount."""
@@ -115,30 +185,61 @@ class Cart:
         self.applied += amount
         self.step += amount
 
-    def take_from_lines(self, amounts: list[int]) -> None:
-        """Apply item-level discounts, one amount per line."""
-        assert sum(amounts) <= self.total, "discounts never exceed what is left to pay"
-        for line, amount in zip(self.lines, amounts, strict=True):
-            assert 0 <= amount <= line.subtotal, "a line's discount never exceeds its subtotal"
-            line.discount += amount
-            line.applied += amount
-            line.step += amount
+    def take_from_line(self, index: int, amount: int, units: int = 0) -> None:
+        """Apply an item-level discount; ``units`` where the effect counts them."""
+        line = self.lines[index]
+        assert 0 <= amount <= line.subtotal, "a line's discount never exceeds its subtotal"
+        assert amount <= self.total, "a discount never exceeds what is left to pay"
+        line.discount += amount
+        line.discount_units = min(line.quantity, line.discount_units + units)
+        self.items_discount += amount
+        self.step_items += amount
+        line.note(Taken(amount, units))
 
-    def save(self) -> tuple[int, int, int, list[tuple[int, int, int]]]:
-        """Return the discounts so far, for :meth:`restore`."""
-        lines = [(line.discount, line.applied, line.step) for line in self.lines]
-        return self.discount, self.applied, self.step, lines
+    def add_units(self, index: int, units: int, details: tuple[Details, ...] = ()) -> None:
+        """Add units to a line at its price; take units away when ``units`` is negative."""
+        line = self.lines[index]
+        amount = units * (line.price or 0)
+        line.quantity += units
+        line.amount += amount
+        self.amount += amount
+        self.is_priced = True
+        assert line.subtotal >= 0, "only units that are not discounted are taken away"
+        line.note(Taken(added=units, added_amount=amount, details=details))
 
-    def restore(self, saved: tuple[int, int, int, list[tuple[int, int, int]]]) -> None:
+    def add_line(self, product_id: str | None, sku_id: str | None) -> int:
+        """Add an empty line of a product; return its index."""
+        shown: JsonObject = {"metadata": {}}
+        named = {"sku_id": sku_id} if sku_id else {"product_id": product_id}
+        product, sku = _resolve("items", named, self.facts, shown)
+        price = sku.get("price") if sku.get("price") is not None else product.get("price")
+        line = Line(shown, 0, int(price or 0), 0)
+        line.know(product, sku, self.facts.collections)
+        self.lines.append(line)
+        return len(self.lines) - 1
+
+    def save(self) -> "SavedCart":
+        """Return the state, for :meth:`restore`."""
+        own = (self.amount, self.is_priced, self.discount, self.items_discount, self.applied)
+        lines = [(line, *_state_of(line)) for line in self.lines]
+        return own, (self.step, self.step_items), lines
+
+    def restore(self, saved: "SavedCart") -> None:
         """Go back: what was tried since does not apply."""
-        self.discount, self.applied, self.step, lines = saved
-        for line, values in zip(self.lines, lines, strict=True):
-            line.discount, line.applied, line.step = values
+        own, (self.step, self.step_items), states = saved
+        self.amount, self.is_priced, self.discount, self.items_discount, self.applied = own
+        self.lines[:] = [line for line, *_ in states]
+        for line, *state in states:
+            for name, value in zip(_STATE, state, strict=True):
+                setattr(line, name, value)
 
     @property
     def step_total(self) -> int:
         """What this redeemable took off."""
-        return self.step + sum(line.step for line in self.lines)
+        return self.step + self.step_items
+
+
+SavedCart = tuple[tuple[int, bool, int, int, int], tuple[int, int], list[tuple[Any, ...]]]
 
 
 class OrderFacts(NamedTuple):
@@ -168,8 +269,8 @@ def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
     total = sum(priced) if priced else amount
     if total is not None and total > limits.AMOUNT_MAX:
         raise payload.refuse("order.items", f"must have amounts up to {limits.AMOUNT_MAX} together")
-    cart = Cart(_header(sent, stored), lines, total)
-    _continue_stored(cart, stored)
+    cart = Cart(_header(sent, stored), lines, total, facts)
+    _continue_stored(cart, stored, is_sent=is_sent)
     return cart
 
 
@@ -195,15 +296,26 @@ def _header(sent: JsonObject, stored: JsonObject) -> JsonObject:
     return merged
 
 
-def _continue_stored(cart: Cart, stored: JsonObject) -> None:
-    """Keep the discounts that an earlier redemption gave this order."""
+def _continue_stored(cart: Cart, stored: JsonObject, *, is_sent: bool) -> None:
+    """Keep the discounts and units that an earlier redemption gave this order."""
     items = stored.get("items") or []
     if len(items) == len(cart.lines):
         for line, item in zip(cart.lines, items, strict=True):
             is_same = (line.product_id, line.sku_id) == (item.get("product_id"), item.get("sku_id"))
             if is_same:
-                line.discount = min(int(item.get("discount_amount") or 0), line.subtotal)
+                _continue_line(line, item, is_sent=is_sent)
+    cart.items_discount = sum(line.discount for line in cart.lines)
+    if not is_sent and cart.lines:
+        cart.initial_amount = sum(line.initial_amount for line in cart.lines)
     cart.discount = max(0, min(int(stored.get("discount_amount") or 0), cart.total))
+
+
+def _continue_line(line: Line, item: JsonObject, *, is_sent: bool) -> None:
+    line.discount = min(int(item.get("discount_amount") or 0), line.subtotal)
+    line.discount_units = min(int(item.get("discount_quantity") or 0), line.quantity)
+    if not is_sent:
+        line.initial_quantity = int(item.get("initial_quantity", line.quantity))
+        line.initial_amount = int(item.get("initial_amount", line.amount))
 
 
 def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
@@ -329,21 +441,20 @@ def order_json(cart: Cart, customer_id: str | None, *, is_final: bool = False) -
     """
     items_discount = cart.items_discount
     applied = cart.applied if is_final else cart.step
-    lines_applied = [line.applied if is_final else line.step for line in cart.lines]
-    items_applied = sum(lines_applied)
+    lines = cart.lines
+    changes = [line.applied for line in lines] if is_final else [line.step for line in lines]
+    items_applied = sum(change.amount for change in changes)
     shown: JsonObject = {
         **cart.header,
         "object": "order",
         "customer_id": customer_id,
         "referrer_id": cart.header.get("referrer_id"),
-        "items": [
-            line_json(line, taken) for line, taken in zip(cart.lines, lines_applied, strict=True)
-        ],
+        "items": [line_json(line, change) for line, change in zip(lines, changes, strict=True)],
     }
     if cart.is_priced:
         shown["amount"] = cart.amount
-        shown["initial_amount"] = cart.amount
-        shown["total_amount"] = cart.amount - cart.discount - items_discount
+        shown["initial_amount"] = cart.initial_amount
+        shown["total_amount"] = cart.total
     sums = {
         "discount_amount": cart.discount,
         "items_discount_amount": items_discount,
@@ -356,18 +467,44 @@ def order_json(cart: Cart, customer_id: str | None, *, is_final: bool = False) -
     return shown
 
 
-def line_json(line: Line, taken: int) -> JsonObject:
-    """Return a line; ``taken`` is its ``applied_discount_amount``."""
+def line_json(line: Line, change: Taken) -> JsonObject:
+    """Return a line; ``change`` is what the step or the request did to it."""
     shown: JsonObject = {**line.shown, "object": "order_item", "quantity": line.quantity}
     if line.price is not None:
         shown["price"] = line.price
     if line.price is not None or line.amount:
         shown["amount"] = line.amount
         shown["initial_amount"] = line.initial_amount
-        shown["initial_quantity"] = line.quantity
+        shown["initial_quantity"] = line.initial_quantity
         shown["subtotal_amount"] = line.subtotal
     if line.discount:
         shown["discount_amount"] = line.discount
-    if taken:
-        shown["applied_discount_amount"] = taken
+    if line.discount_units:
+        shown["discount_quantity"] = line.discount_units
+    if change is not NOTHING:
+        _show_change(shown, change)
     return shown
+
+
+def _show_change(shown: JsonObject, change: Taken) -> None:
+    if change.amount:
+        shown["applied_discount_amount"] = change.amount
+    if change.units:
+        shown["applied_discount_quantity"] = change.units
+    if change.added:
+        shown["applied_quantity"] = change.added
+        shown["applied_quantity_amount"] = change.added_amount
+    if change.details:
+        shown["application_details"] = [_details_json(one) for one in change.details]
+
+
+def _details_json(details: Details) -> JsonObject:
+    return {
+        "source_index": details.source_index,
+        "source_applied_quantity": -details.removed,
+        "source_applied_quantity_amount": -details.removed_amount,
+        "target_index": details.target_index,
+        "target_applied_quantity": details.added,
+        "target_applied_quantity_amount": details.added_amount,
+        "target_applied_discount_amount": details.discount,
+    }

@@ -1,13 +1,22 @@
 """Applying one code to the cart: what it takes off, and what the answer says it was."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
 from engine.domain import effects
+from engine.domain.applicable import EVERYTHING, Entry
+from engine.domain.claims import Claim
+from engine.domain.counters import Counters
 from engine.domain.definition import Code, gift_effect
+from engine.domain.discounts import OFF_FIELDS, Discount, read_discount
 from engine.domain.effects import gift as gift_credits
+from engine.domain.effects.targets import Budgets, Target, select
+from engine.domain.effects.unit import product_references
+from engine.domain.effects.work import Work
 from engine.domain.facts import Facts
-from engine.domain.order import Cart
+from engine.domain.formulas import Asked, Redeemed
+from engine.domain.order import Cart, Line
 from engine.domain.redeemables import Redeemable
 from engine.domain.refusals import Refused, refusal
 from engine.domain.rules import CompiledRule, matching_lines
@@ -20,52 +29,135 @@ class Priced(NamedTuple):
     credits: int | None = None
     is_adjustable: bool = False
     """The credits were our choice: as many as possible."""
+    claims: Sequence[Claim] = ()
+    """Units that caps across redemptions count."""
+    included: list[JsonObject] | None = None
+    """``applicable_to`` with the lines that were discounted; None when nothing is on lines."""
 
 
 def discount_effect(code: Code) -> str:
     """Return the effect; without one, rules that name products make it an item discount."""
-    discount = code.definition.discount or {}
-    named = discount.get("effect")
-    if named:
-        return str(named)
+    discount = code.definition.prepared
+    if discount is not None and discount.effect is not None:
+        return discount.effect
     has_products = any(rule.applicability is not None for rule in code.rules)
     return "APPLY_TO_ITEMS" if has_products else "APPLY_TO_ORDER"
 
 
-def apply_discount(code: Code, facts: Facts) -> Priced:
+def apply_discount(code: Code, facts: Facts, counters: Counters) -> Priced:
     """Apply a discount code; without an order there is nothing to take from."""
-    discount = code.definition.discount or {}
+    discount = code.definition.prepared or _NO_DISCOUNT
     effect = discount_effect(code)
-    if not effects.is_built(str(discount.get("type")), effect):
-        kind = f"Discount type {discount.get('type')} with effect {effect} is not supported"
+    if not effects.is_built(discount.type, effect):
+        kind = f"Discount type {discount.type} with effect {effect} is not supported"
         raise _refused(code, "invalid_voucher", kind)
+    asked = Asked(facts, _redeemed(code, counters))
     cart = facts.cart
-    if cart is not None:
-        _take(code, cart, discount, effect, facts)
-    return Priced({"discount": {"is_dynamic": False, **discount, "effect": effect}})
+    if cart is None:
+        return Priced({"discount": _shown(discount, effect, asked, None)})
+    shown = _shown(discount, effect, asked, cart)
+    if not effects.needs_lines(discount.type, effect):
+        effects.apply(
+            Work(cart, discount, asked, (), 1, facts.is_initial_base, facts.closed_lines), effect
+        )
+        return Priced({"discount": shown})
+    if not cart.lines:
+        raise _refused(code, "missing_order_items", "Order items are required")
+    targets = _targets(code, facts, asked, counters)
+    in_order = sorted(targets, key=_place_of)
+    work = Work(cart, discount, asked, in_order, 1, facts.is_initial_base, facts.closed_lines)
+    taken = effects.apply(work, effect)
+    return Priced(
+        {"discount": shown}, claims=counters.claims(taken), included=_included(code.rules, targets)
+    )
 
 
-def _take(code: Code, cart: Cart, discount: JsonObject, effect: str, facts: Facts) -> None:
-    matching: list[int] = []
-    if effects.is_on_lines(discount["type"], effect):
-        if not cart.lines:
-            raise _refused(code, "missing_order_items", "Order items are required")
-        matching = open_lines(code, facts)
-    taken = effects.take(cart, discount, effect, matching, is_initial_base=facts.is_initial_base)
-    if taken.from_lines is not None:
-        cart.take_from_lines(taken.from_lines)
-    else:
-        cart.take_from_order(taken.from_order)
+_NO_DISCOUNT = read_discount({"type": "none"})
 
 
-def open_lines(code: Code, facts: Facts) -> list[int]:
-    """Return the lines that an item discount may touch, without those that are closed to it."""
-    matching = matching_lines(code.rules, facts)
-    return [index for index in matching if index not in facts.closed_lines]
+def _place_of(target: Target) -> int:
+    return target.place
+
+
+def _redeemed(code: Code, counters: Counters) -> Redeemed:
+    """Return what formulas may ask about the code."""
+    definition = code.definition
+    return Redeemed(
+        metadata=definition.metadata,
+        quantity=definition.quantity,
+        redeemed_quantity=counters.redeemed_quantity,
+        start=definition.timeframe_start,
+        end=min((end for _, end in definition.windows if end is not None), default=None),
+        is_tier=code.is_tier,
+    )
+
+
+def _targets(
+    code: Code, facts: Facts, asked: Asked, counters: Counters, scale: int = 1
+) -> list[Target]:
+    """Return what may be discounted, in the order of application."""
+    assert facts.cart is not None, "only orders have lines"
+    indices = [n for n in matching_lines(code.rules, facts) if n not in facts.closed_lines]
+    grouped: dict[int, tuple[Entry, list[tuple[int, Line]]]] = {}
+    for index in indices:
+        line = facts.cart.lines[index]
+        entry = _entry_of(code.rules, line)
+        grouped.setdefault(id(entry), (entry, []))[1].append((index, line))
+    return select(grouped, Budgets(asked, scale, counters.left_of(asked)))
+
+
+def _entry_of(rules: Sequence[CompiledRule], line: Line) -> Entry:
+    for rule in rules:
+        if rule.applicability is not None:
+            entry = rule.applicability.by_line.entry_of(line)
+            if entry is not None:
+                return entry
+    return EVERYTHING
+
+
+def _shown(discount: Discount, effect: str, asked: Asked, cart: Cart | None) -> JsonObject:
+    """Return the discount as the answer shows it: what a formula made of it in place of the fallback."""
+    shown = {"is_dynamic": discount.is_dynamic, **discount.shown, "effect": effect}
+    off = discount.off
+    if off.formula is not None and not off.is_per_line:
+        shown[OFF_FIELDS[discount.type]] = _computed(discount, asked)
+    if discount.type == "UNIT" and cart is not None:
+        if effect == "ADD_MANY_ITEMS":
+            units = [_with_product(one, cart) for one in discount.shown.get("units") or []]
+            return {**shown, "units": units}
+        return _with_product(shown, cart)
+    return shown
+
+
+def _computed(discount: Discount, asked: Asked) -> int | float:
+    if discount.type == "PERCENT":
+        percent = asked.percent(discount.off)
+        return int(percent) if percent.denominator == 1 else float(percent)
+    if discount.type == "UNIT":
+        return asked.quantity(discount.off)
+    return asked.amount(discount.off)
+
+
+def _with_product(units: JsonObject, cart: Cart) -> JsonObject:
+    """Show the product or SKU that units are of, if the catalogue has it."""
+    named = str(units.get("unit_type"))
+    product_id, sku_id = product_references(cart.facts.project_id, named)
+    for kind, object_id, name in (("sku", sku_id, "sku"), ("product", product_id, "name")):
+        found = cart.facts.catalogue.get(object_id or "")
+        if found is not None and found.get(name):
+            shown = {"id": object_id, "source_id": found.get("source_id"), "name": found[name]}
+            return {**units, kind: {key: one for key, one in shown.items() if one is not None}}
+    return units
 
 
 def apply_gift(
-    code: Code, redeemable: Redeemable, facts: Facts, balance: int, *, must_suffice: bool
+    code: Code,
+    redeemable: Redeemable,
+    facts: Facts,
+    balance: int,
+    counters: Counters,
+    *,
+    must_suffice: bool,
 ) -> Priced:
     """Pay with a gift card: what was asked, or as much as possible.
 
@@ -75,23 +167,46 @@ def apply_gift(
     cart = facts.cart
     if cart is None or not cart.is_priced:
         raise _refused(code, "missing_amount", "Amount is required when redeeming a GIFT_VOUCHER")
-    gift = code.definition.gift or {}
-    is_on_lines = gift_effect(gift) == "APPLY_TO_ITEMS"
-    matching = open_lines(code, facts) if is_on_lines else []
-    subtotals = [cart.lines[index].subtotal for index in matching]
-    if is_on_lines and not any(cart.lines[index].amount for index in matching):
+    if gift_effect(code.definition.gift or {}) != "APPLY_TO_ITEMS":
+        payable = gift_credits.payable(cart.total, None)
+        credit = _credit(code, redeemable.credits, payable, balance, must_suffice=must_suffice)
+        cart.take_from_order(credit)
+        return Priced({"gift": {"credits": credit}}, credit, redeemable.credits is None)
+    return _gift_on_items(code, redeemable, facts, balance, counters, must_suffice)
+
+
+def _gift_on_items(
+    code: Code,
+    redeemable: Redeemable,
+    facts: Facts,
+    balance: int,
+    counters: Counters,
+    must_suffice: bool,
+) -> Priced:
+    cart = facts.cart
+    assert cart is not None, "checked above"
+    asked = Asked(facts, _redeemed(code, counters))
+    targets = _targets(code, facts, asked, counters)
+    if not any(target.line.amount for target in targets):
         raise _refused(
             code,
             "missing_order_items_amount",
             "At least one applicable order item with amount is required to redeem this GIFT_VOUCHER",
         )
-    payable = gift_credits.payable(cart.total, subtotals if is_on_lines else None)
+    work = Work(cart, _NO_DISCOUNT, asked, sorted(targets, key=_place_of))
+    bounds = effects.bounded(work, [work.bound_of(target) for target in work.targets])
+    payable = gift_credits.payable(cart.total, bounds)
     credit = _credit(code, redeemable.credits, payable, balance, must_suffice=must_suffice)
-    if is_on_lines:
-        cart.take_from_lines(effects.spread(cart, matching, gift_credits.split(credit, subtotals)))
-    else:
-        cart.take_from_order(credit)
-    return Priced({"gift": {"credits": credit}}, credit, is_adjustable=redeemable.credits is None)
+    parts = gift_credits.split(credit, bounds)
+    for target, part in zip(work.targets, parts, strict=True):
+        if part:
+            cart.take_from_line(target.place, part)
+    return Priced(
+        {"gift": {"credits": credit}},
+        credit,
+        redeemable.credits is None,
+        included=_included(code.rules, targets),
+    )
 
 
 def _credit(
@@ -107,10 +222,47 @@ def _credit(
     return credit
 
 
-def applicable_to(rules: tuple[CompiledRule, ...]) -> tuple[JsonObject, JsonObject]:
-    """Return the lists ``applicable_to`` and ``inapplicable_to`` of an answer."""
+# -- what is shown ------------------------------------------------------------------------------------
+
+
+def _included(rules: Sequence[CompiledRule], targets: Sequence[Target]) -> list[JsonObject]:
+    """Return the entries with the lines and units that each of them had discounted."""
+    by_entry: dict[int, list[Target]] = {}
+    for target in targets:
+        by_entry.setdefault(id(target.entry), []).append(target)
     scopes = [rule.applicability for rule in rules if rule.applicability is not None]
-    included = [entry for scope in scopes for entry in scope.shown_included]
+    entries = [entry for scope in scopes for entry in scope.entries]
+    if id(EVERYTHING) in by_entry or not entries:
+        entries.append(EVERYTHING)
+    if not scopes:
+        return []
+    return [_with_places(entry, by_entry.get(id(entry), ())) for entry in entries]
+
+
+def _with_places(entry: Entry, targets: Sequence[Target]) -> JsonObject:
+    shown = {**entry.shown, "order_item_indices": [target.place for target in targets]}
+    if entry.is_per_unit:
+        shown["order_item_units"] = [_units_json(target) for target in targets]
+    return shown
+
+
+def _units_json(target: Target) -> JsonObject:
+    """Units are numbered from 1; in orders of very many units only the lines are named."""
+    if target.numbers is None:
+        return {"index": target.place, "units_limit_exceeded": True}
+    return {"index": target.place, "units": list(target.numbers), "units_limit_exceeded": False}
+
+
+def applicable_to(
+    rules: tuple[CompiledRule, ...], included: list[JsonObject] | None = None
+) -> tuple[JsonObject, JsonObject]:
+    """Return the lists ``applicable_to`` and ``inapplicable_to`` of an answer.
+
+    ``included`` are the entries with the lines that were discounted, where lines were.
+    """
+    scopes = [rule.applicability for rule in rules if rule.applicability is not None]
+    if included is None:
+        included = [entry for scope in scopes for entry in scope.shown_included]
     excluded = [entry for scope in scopes for entry in scope.shown_excluded]
     return listed(included), listed(excluded)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from contracts.errors import JsonObject
 from contracts.filters import matches
 from engine.domain import item_rules
-from engine.domain.applicable import Entry, read_entry
+from engine.domain.applicable import Entry, Index, index_of, read_entry
 from engine.domain.bundle import Bundle, BundleRule, count_bundles, read_bundle
 from engine.domain.conditions import (
     BadConditionsError,
@@ -65,6 +65,7 @@ class Applicability(NamedTuple):
     excluded: Products
     entries: tuple[Entry, ...]
     """What is included, each with its caps and application rule."""
+    by_line: Index
     shown_included: list[JsonObject]
     shown_excluded: list[JsonObject]
 
@@ -414,6 +415,7 @@ def _applicability(project_id: str, sent: Any) -> Applicability | None:
         included=products_of(project_id, included),
         excluded=products_of(project_id, excluded),
         entries=entries,
+        by_line=index_of(entries),
         shown_included=[entry.shown for entry in entries] or [ALL_PRODUCTS],
         shown_excluded=[read_entry(project_id, one).shown for one in excluded],
     )

@@ -21,6 +21,7 @@ from engine.domain.claims import (
     violated,
 )
 from engine.domain.collections import Collections
+from engine.domain.counters import Counters
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.facts import Facts, Spent
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
@@ -304,11 +305,14 @@ class Run:
         return verdicts
 
     def _price(self, redeemable: Redeemable, code: Code) -> Priced:
+        counters = Counters(code, self.customer_id, self.claimed, is_certain=self.must_suffice)
         if code.definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER}:
-            return apply_discount(code, self.facts)
+            return apply_discount(code, self.facts, counters)
         if code.definition.type == "GIFT_VOUCHER":
-            balance = self._balance(code)
-            return apply_gift(code, redeemable, self.facts, balance, must_suffice=self.must_suffice)
+            balance, must_suffice = self._balance(code), self.must_suffice
+            return apply_gift(
+                code, redeemable, self.facts, balance, counters, must_suffice=must_suffice
+            )
         details = "Loyalty cards cannot be redeemed here"
         raise Refused(
             refusal("invalid_voucher", details, resource_id=code.id, resource_type=code.object)
@@ -329,7 +333,7 @@ class Run:
         return max(0, left)
 
     def _claims(self, code: Code, priced: Priced, verdicts: Sequence[Verdicts]) -> list[Claim]:
-        claims = [self.uses[code.id]]
+        claims = [self.uses[code.id], *priced.claims]
         if priced.credits:
             claims.append(credits_of(code, priced.credits, is_adjustable=priced.is_adjustable))
         claims.extend(limits_of(code, verdicts, self.facts, self.customer_id, self.claimed))

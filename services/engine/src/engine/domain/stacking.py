@@ -132,7 +132,7 @@ def closed_lines(cart: Cart | None, rules: JsonObject) -> frozenset[int]:
     if cart is None or rules["redeemables_products_application_mode"] != "ONCE":
         return frozenset()
     keys = [line.sku_id or line.product_id or index for index, line in enumerate(cart.lines)]
-    taken = {key for key, line in zip(keys, cart.lines, strict=True) if line.applied}
+    taken = {key for key, line in zip(keys, cart.lines, strict=True) if line.applied.amount}
     return frozenset(index for index, key in enumerate(keys) if key in taken)
 
 

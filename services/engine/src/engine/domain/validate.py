@@ -72,7 +72,7 @@ def step_json(step: Step, snapshot: Snapshot | None = None) -> JsonObject:
         return {"status": "SKIPPED", **shown, "result": {"details": details}}
     assert step.priced is not None, "a step is applied, refused or skipped"
     assert step.code is not None, "only codes that are there apply"
-    included, excluded = applicable_to(step.code.rules)
+    included, excluded = applicable_to(step.code.rules, step.priced.included)
     shown |= {"applicable_to": included, "inapplicable_to": excluded, "result": step.priced.result}
     if step.order is not None:
         shown["order"] = step.order

@@ -1,33 +1,43 @@
-"""A percentage off what is left, with an optional cap: the order, or every matching line."""
+"""A percentage off what is left (or off the initial price), rounded half up once at its level."""
 
-from collections.abc import Sequence
 from fractions import Fraction
-from functools import lru_cache
 
 from contracts import money
-from contracts.errors import JsonObject
-from engine.domain.effects.amount import cap
+from engine.domain.effects.targets import Target
+from engine.domain.effects.work import Work
+from engine.domain.formulas import PERCENT_MAX, Asked
 
 
-@lru_cache(maxsize=1024)
-def exact(percent: str) -> Fraction:
-    """Return the percentage as it was written: 12.5 is 25/2, not its nearest float."""
-    return min(Fraction(percent), Fraction(100))
+def apply_to_order(work: Work) -> int:
+    """Take the percentage of the order, up to ``amount_limit``."""
+    base = work.cart.amount if work.is_initial else work.cart.total
+    taken = money.percent_of(base, _percent(work, work.asked))
+    limit = work.discount.amount_limit
+    if limit is not None:
+        taken = min(taken, limit * work.scale)
+    return min(taken, work.cart.total)
 
 
-def apply_to_order(discount: JsonObject, remaining: int) -> int:
-    """Take the percentage of what is left to pay, rounded half up once, up to ``amount_limit``."""
-    taken = money.percent_of(remaining, exact(str(discount["percent_off"])))
-    return _limited(taken, discount.get("amount_limit"))
+def apply_to_items(work: Work) -> list[int]:
+    """Take the percentage of each line, up to ``amount_limit`` a line."""
+    limit = work.discount.amount_limit
+    is_per_line = work.discount.off.is_per_line
+    percent = None if is_per_line else _percent(work, work.asked)
+    wanted = [
+        _of(target, work.base_of(target), percent or _percent(work, work.asked.on(target.line)))
+        for target in work.targets
+    ]
+    if limit is None:
+        return wanted
+    return [min(one, limit * work.scale) for one in wanted]
 
 
-def apply_to_items(discount: JsonObject, subtotals: Sequence[int]) -> list[int]:
-    """Take the percentage of each line's subtotal, rounded half up, up to ``amount_limit`` a line."""
-    percent = exact(str(discount["percent_off"]))
-    limit = discount.get("amount_limit")
-    wanted = [_limited(money.percent_of(subtotal, percent), limit) for subtotal in subtotals]
-    return cap(wanted, discount.get("aggregated_amount_limit"))
+def _percent(work: Work, asked: Asked) -> Fraction:
+    return min(asked.percent(work.discount.off) * work.scale, PERCENT_MAX)
 
 
-def _limited(amount: int, limit: int | None) -> int:
-    return amount if limit is None else min(amount, int(limit))
+def _of(target: Target, base: int, percent: Fraction) -> int:
+    if target.is_whole:
+        return money.percent_of(base, percent)
+    part = Fraction(base * target.units, target.line.quantity)
+    return money.round_half_up(part * percent / 100)
