@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from contracts import campaigns, customers, gateway, ids, ledger
+from contracts import campaigns, catalog, customers, gateway, ids, ledger
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
 from contracts.errors import JsonObject
 from contracts.messages import Reply
@@ -324,3 +324,72 @@ async def test_thousands_of_codes_arrive_in_one_event(engine: Harness) -> None:
     await engine.event(SHOP, _generated(codes), source="campaigns")
     assert len(await engine.rows("vouchers")) == 5000
     assert (await _validate(engine, SHOP, _stack("CODE-4999")))["valid"] is True
+
+
+async def _coupon(engine: Harness, discount: JsonObject, included: list[JsonObject]) -> None:
+    """A campaign with this discount, code A, and a rule that includes these products."""
+    template = {"type": "DISCOUNT_VOUCHER", "discount": discount, "redemption": {"quantity": None}}
+    await engine.event(SHOP, _campaign(voucher=template), source="campaigns")
+    await engine.event(SHOP, _generated(["A"]), source="campaigns")
+    rule = campaigns.ValidationRule(
+        id="val_1",
+        name="products",
+        rules={},
+        applicable_to={"included_all": False, "included": included, "excluded": []},
+        created_at=NOW,
+    )
+    await engine.event(SHOP, campaigns.ValidationRuleCreated(rule=rule), source="campaigns")
+    assigned = campaigns.ValidationRuleAssigned(
+        assignment=campaigns.Assignment(
+            id="asgm_1",
+            rule_id="val_1",
+            related_object_id="camp_1",
+            related_object_type="campaign",
+            created_at=NOW,
+        )
+    )
+    await engine.event(SHOP, assigned, source="campaigns")
+
+
+def _with_tees(quantity: int) -> StackRequest:
+    return StackRequest(
+        redeemables=[{"object": "voucher", "id": "A"}],
+        customer={"source_id": "anna"},
+        order={"items": [{"product_id": "prod_tee", "quantity": quantity, "price": 2000}]},
+    )
+
+
+async def test_units_that_a_discount_adds_have_the_catalogues_price(engine: Harness) -> None:
+    product = catalog.Product(
+        id="prod_gift", source_id="gift", name="Gift", price=500, created_at=NOW
+    )
+    await engine.event(SHOP, catalog.ProductCreated(product=product), source="catalog")
+    free = {"type": "UNIT", "unit_off": 2, "unit_type": "prod_gift", "effect": "ADD_NEW_ITEMS"}
+    await _coupon(engine, free, [])
+    body = await _validate(engine, SHOP, _with_tees(1))
+    added = body["order"]["items"][1]
+    assert added["product"] == {
+        "id": "prod_gift",
+        "source_id": "gift",
+        "name": "Gift",
+        "price": 500,
+    }
+    assert (added["quantity"], added["price"], added["discount_amount"]) == (2, 500, 1000)
+    assert body["redeemables"][0]["result"]["discount"]["product"]["name"] == "Gift"
+    assert body["order"]["total_amount"] == 2000
+
+
+async def test_units_are_counted_across_redemptions(engine: Harness) -> None:
+    off = {"type": "AMOUNT", "amount_off": 100, "effect": "APPLY_TO_ITEMS_BY_QUANTITY"}
+    tees = {"object": "product", "id": "prod_tee", "product_campaign_quantity_limit": 5}
+    await _coupon(engine, off, [tees])
+    account = "campaign-items/camp_1/prod_tee"
+    plan = await _plan(engine, _with_tees(3))
+    posting = next(p for p in plan.redemptions[0].postings if p.account == account)
+    assert (posting.unit, posting.amount, posting.limit) == ("quantity", 3, 5)
+    assert posting.is_adjustable
+    await engine.event(SHOP, _posted(plan, {account: 3}), source="ledger")
+    body = await _validate(engine, SHOP, _with_tees(3))
+    assert body["order"]["items"][0]["applied_discount_quantity"] == 2
+    handed_back = await _plan(engine, _with_tees(3), available={account: 1}, attempt=2)
+    assert handed_back.redemptions[0].discount_amount == 100

@@ -13,6 +13,7 @@ from contracts.messages import Envelope
 from contracts.stacking import DEFAULT_STACKING_RULES
 from engine import limits, queries
 from engine.definitions import Definitions
+from engine.domain import counters
 from engine.domain.claims import credits_account
 from engine.domain.customer import (
     KnownCustomer,
@@ -22,6 +23,7 @@ from engine.domain.customer import (
     refuse_source_id_change,
 )
 from engine.domain.definition import Code
+from engine.domain.effects.unit import product_references
 from engine.domain.limit_rules import Subject
 from engine.domain.order import item_references
 from engine.domain.snapshot import Account, Accounts, PromotionStack, Snapshot
@@ -102,6 +104,9 @@ async def gather(
     await definitions.prepare(connection, [*vouchers.values(), *tiers.values()])
     for one, customer_id in zip(wanted, drawn, strict=True):
         _know(one, {**vouchers, **tiers}, found, definitions, customer_id)
+    free = {key for one in wanted for key in _free_products(one) if key not in found.catalogue}
+    if free:
+        found.catalogue.update(await queries.catalogue(connection, free))
     segment_keys = {
         (one.project_id, segment_id)
         for one in wanted
@@ -116,8 +121,7 @@ async def gather(
             (one.project_id, collection_id)
             for one in wanted
             for code in one.redeemables
-            for rule in code.rules
-            for collection_id in rule.collection_ids
+            for collection_id in _collection_ids(code)
         },
     )
     holder_keys = {key for one in wanted for key in _holder_keys(one)}
@@ -250,9 +254,47 @@ def _know(
         one.problem = error
         return
     project = facts.projects.get(one.project_id) or {}
+    customer_id = one.customer.id if one.customer else None
+    products = _products(one, facts)
     one.accounts = [
-        account for code in one.redeemables for account in _accounts(one, code, project)
+        account
+        for code in one.redeemables
+        for account in (
+            *_accounts(one, code, project),
+            *counters.accounts_of(code, customer_id, products),
+        )
     ]
+
+
+def _products(one: _Wanted, facts: queries.Found) -> list[str]:
+    """Return the ids of what the order's lines sell: the product, else the SKU."""
+    named = list(_references(one))
+    stored = facts.orders.get((one.project_id, one.order_id or ""))
+    for item in ((stored and (stored["redeemed"] or stored["sent"])) or {}).get("items") or []:
+        named.extend(found for found in item_references(one.project_id, item) if found)
+    known = (facts.catalogue.get((one.project_id, name), {}) for name in named)
+    parents = [found["product_id"] for found in known if found.get("product_id")]
+    return list(dict.fromkeys((*named, *parents)))
+
+
+def _collection_ids(code: Code) -> Iterable[str]:
+    """Yield the collections that the rules and the discount of a redeemable name."""
+    for rule in code.rules:
+        yield from rule.collection_ids
+    discount = code.definition.prepared
+    for units in discount.units if discount is not None else ():
+        if units.unit_type.startswith("pc_"):
+            yield units.unit_type
+
+
+def _free_products(one: _Wanted) -> Iterable[Key]:
+    """Yield the products and SKUs that the request's discounts add to the order."""
+    for code in one.redeemables:
+        discount = code.definition.prepared
+        for units in discount.units if discount is not None else ():
+            for object_id in product_references(one.project_id, units.unit_type):
+                if object_id is not None:
+                    yield one.project_id, object_id
 
 
 def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustomer | None:

@@ -90,6 +90,26 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
     return found
 
 
+async def catalogue(connection: Connection, keys: Collection[Key]) -> dict[Key, JsonObject]:
+    """Return products and SKUs by id, and the products of those SKUs."""
+    rows = await connection.fetch(
+        """
+        WITH named AS (
+            SELECT t.project_id, t.id, t.doc
+            FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+            JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
+        )
+        SELECT project_id, id, doc FROM named
+        UNION
+        SELECT t.project_id, t.id, t.doc
+        FROM named n
+        JOIN catalogue t ON t.project_id = n.project_id AND t.id = n.doc ->> 'product_id'
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["id"]): row["doc"] for row in rows}
+
+
 async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
     """Return codes by id, each with the versions of its campaign and its rules.
 

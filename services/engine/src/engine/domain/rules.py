@@ -260,7 +260,7 @@ def _compile_test(name: str, leaf: JsonObject, named: _Names, violation: str) ->
 _ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
     # What is left to pay at this step: a redeemable sees the discounts of those before it.
     "order.amount": lambda facts: facts.cart.total if facts.cart else 0,
-    "order.initial_amount": lambda facts: facts.cart.amount if facts.cart else 0,
+    "order.initial_amount": lambda facts: facts.cart.initial_amount if facts.cart else 0,
     "order.items.count": lambda facts: (
         sum(line.quantity for line in facts.cart.lines) if facts.cart else 0
     ),
