@@ -499,16 +499,30 @@ def test_a_wrong_rule_is_refused_by_name(rules, mentions):
         ({"applicable_to": {"included": [{"object": "shop"}]}}, "included[0].object"),
         ({"applicable_to": {"included": [{"object": "product"}]}}, "included[0].id"),
         (
-            {"applicable_to": {"excluded": [{"object": "sku", "id": "s", "repeat": 2}]}},
+            {"applicable_to": {"excluded": [{"object": "sku", "id": "s", "repeat": 0}]}},
             "excluded[0].repeat",
         ),
         (
             {
                 "applicable_to": {
-                    "included": [{"object": "sku", "id": "s", "effect": "APPLY_TO_CHEAPEST"}]
+                    "included": [{"object": "sku", "id": "s", "effect": "APPLY_TO_CHEAP"}]
                 }
             },
             "included[0].effect",
+        ),
+        (
+            {"applicable_to": {"included": [{"object": "sku", "id": "s", "price_formula": "1"}]}},
+            "included[0].price",
+        ),
+        (
+            {
+                "applicable_to": {
+                    "included": [
+                        {"object": "sku", "id": "s", "price": 1, "price_formula": "1 +"},
+                    ]
+                }
+            },
+            "included[0].price_formula",
         ),
     ],
 )

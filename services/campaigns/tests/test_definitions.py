@@ -47,7 +47,19 @@ def test_percentages(percent):
         ({"discount": None}, "discount"),
         ({"discount": 10}, "discount"),
         ({"discount": {}}, "discount.type"),
-        ({"discount": {"type": "FIXED", "fixed_amount": 5}}, "discount.type"),
+        ({"discount": {"type": "MAGIC", "fixed_amount": 5}}, "discount.type"),
+        ({"discount": {"type": "FIXED"}}, "discount.fixed_amount"),
+        ({"discount": {"type": "FIXED", "fixed_amount": -1}}, "discount.fixed_amount"),
+        ({"discount": {"type": "UNIT", "unit_off": 1}}, "discount.unit_type"),
+        ({"discount": {"type": "UNIT", "unit_type": "prod_a", "unit_off": 0}}, "discount.unit_off"),
+        ({"discount": {"type": "UNIT", "unit_type": "pc_a"}}, "discount.unit_type"),
+        ({"discount": {"type": "UNIT", "units": [7]}}, "discount.units[0]"),
+        ({"discount": {"type": "UNIT", "effect": "ADD_MANY_ITEMS"}}, "discount.units"),
+        ({"discount": {"type": "UNIT", "effect": "ADD_MANY_ITEMS", "units": []}}, "discount.units"),
+        (
+            {"discount": {"type": "UNIT", "units": [{"unit_type": "prod_a"}]}},
+            "discount.units[0].effect",
+        ),
         ({"discount": {"type": "AMOUNT"}}, "discount.amount_off"),
         ({"discount": {"type": "AMOUNT", "amount_off": 0}}, "discount.amount_off"),
         ({"discount": {"type": "AMOUNT", "amount_off": -5}}, "discount.amount_off"),
@@ -63,15 +75,19 @@ def test_percentages(percent):
             "discount.amount_limit",
         ),
         (
-            {"discount": {"type": "PERCENT", "percent_off": 5, "percent_off_formula": "1"}},
+            {"discount": {"type": "PERCENT", "percent_off": 5, "percent_off_formula": "1 +"}},
             "discount.percent_off_formula",
+        ),
+        (
+            {"discount": {"type": "PERCENT", "percent_off_formula": "1"}},
+            "discount.percent_off",
         ),
         (
             {
                 "discount": {
                     "type": "AMOUNT",
                     "amount_off": 5,
-                    "effect": "APPLY_TO_ITEMS_PROPORTIONALLY",
+                    "effect": "ADD_NEW_ITEMS",
                 }
             },
             "discount.effect",
@@ -208,3 +224,41 @@ def test_what_is_no_duration(text):
 
 def test_a_duration_of_many_seconds_is_exact():
     assert parse_duration("PT90000S").rest == timedelta(hours=25)
+
+
+@pytest.mark.parametrize(
+    "discount",
+    [
+        {"type": "AMOUNT", "amount_off": 0, "amount_off_formula": "ORDER_AMOUNT * 0.1"},
+        {"type": "AMOUNT", "amount_off": 5, "effect": "APPLY_TO_ITEMS_PROPORTIONALLY"},
+        {"type": "AMOUNT", "amount_off": 5, "effect": "APPLY_TO_ITEMS_PROPORTIONALLY_BY_QUANTITY"},
+        {"type": "AMOUNT", "amount_off": 5, "effect": "APPLY_TO_ITEMS_BY_QUANTITY"},
+        {"type": "PERCENT", "percent_off": 0, "percent_off_formula": "5", "amount_limit": 100},
+        {"type": "FIXED", "fixed_amount": 0, "effect": "APPLY_TO_ORDER"},
+        {"type": "FIXED", "fixed_amount": 100, "fixed_amount_formula": "MIN(1;2)"},
+        {"type": "UNIT", "effect": "ADD_MISSING_ITEMS", "unit_off": 1, "unit_type": "prod_5h1pp1ng"},
+        {"type": "UNIT", "effect": "ADD_NEW_ITEMS", "unit_off": 2, "unit_type": "sku_1"},
+        {"type": "UNIT", "effect": "ADD_SAME_ITEMS", "unit_off": 2, "unit_type": "pc_1"},
+        {"type": "UNIT", "effect": "REPLACE_ITEMS", "unit_off": 2, "unit_type": "prod_1"},
+        {
+            "type": "UNIT",
+            "effect": "ADD_MANY_ITEMS",
+            "units": [
+                {"effect": "ADD_NEW_ITEMS", "unit_off": 1, "unit_type": "prod_1"},
+                {"effect": "ADD_MISSING_ITEMS", "unit_off": 0, "unit_off_formula": "1 + 1", "unit_type": "b"},
+            ],
+        },
+    ],
+)  # fmt: skip
+def test_every_discount_is_kept_as_it_was_sent(discount):
+    assert read_definition({"discount": discount}).discount == discount
+
+
+def test_free_units_are_one_missing_unit_if_nothing_else_is_said():
+    kept = read_definition({"discount": {"type": "UNIT", "unit_type": "prod_1"}}).discount
+    assert kept == {
+        "type": "UNIT",
+        "effect": "ADD_MISSING_ITEMS",
+        "unit_off": 1,
+        "unit_type": "prod_1",
+    }

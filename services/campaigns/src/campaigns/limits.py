@@ -45,6 +45,9 @@ AMOUNT_MINOR_MAX = 10**12
 QUANTITY_MAX = 10**6
 """Highest quantity of units in a definition."""
 
+UNITS_MAX = 20
+"""Products of a discount that gives many."""
+
 REDEMPTIONS_MAX = 10**12
 """Highest limit of uses."""
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from campaigns import limits
 from campaigns.domain.errors import InvalidValidationRules, broken_rule
-from campaigns.domain.support import APPLICABLE_EFFECTS, APPLICABLE_FIELDS
-from contracts import ids
+from contracts import formulas, ids
 from contracts.errors import InvalidPayload, JsonObject
 from contracts.payload import boolean, is_storable, one_of, whole_number
 
@@ -82,15 +81,13 @@ def _named(project_id: str, path: str, body: JsonObject) -> JsonObject:
 
 def _fields(path: str, body: JsonObject) -> JsonObject:
     """Read how the entry is priced; fields that the public API does not have are ignored."""
-    kept: JsonObject = {"effect": APPLICABLE_EFFECTS[0]}
+    kept: JsonObject = {"effect": EFFECTS[0]}
     for name, reader in APPLICABLE_READERS.items():
         if body.get(name) is not None:
             kept[name] = reader(f"{path}.{name}", body[name])
-            if name != "effect" and name not in APPLICABLE_FIELDS:
-                raise broken_rule(f"{path}.{name}", "is not supported yet")
-    if kept["effect"] not in APPLICABLE_EFFECTS:
-        supported = ", ".join(APPLICABLE_EFFECTS)
-        raise broken_rule(f"{path}.effect", f"must be one of {supported} for now")
+    for name in _BOUNDS:
+        if f"{name}_formula" in kept and name not in kept:
+            raise broken_rule(f"{path}.{name}", "must be set: it counts when the formula cannot be")
     return kept
 
 
@@ -118,9 +115,10 @@ def _formula(path: str, value: Any) -> str:
     """Read a formula; a number stands for itself, as the public API's schema has it for prices."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    return _text(path, value)
+    return str(_formula_text(path, value))
 
 
+_formula_text = as_rule(formulas.reader)
 _amount = as_rule(whole_number(0, limits.AMOUNT_MINOR_MAX))
 _quantity = as_rule(whole_number(0, limits.QUANTITY_MAX))
 

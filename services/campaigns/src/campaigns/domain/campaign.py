@@ -16,11 +16,11 @@ from campaigns.domain.definition import (
     CATEGORY_FIELDS,
     boolean,
     change_definition,
-    discount,
     gift,
     override,
     read_definition,
 )
+from campaigns.domain.discount import discount
 from campaigns.domain.errors import InvalidCampaign, duplicate, unsupported
 from campaigns.domain.periods import PERIOD_FIELDS, check_period, duration
 from campaigns.domain.support import CAMPAIGN_TYPES

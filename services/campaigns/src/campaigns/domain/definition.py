@@ -4,19 +4,15 @@ Used for a campaign's template, for a standalone code, and for the copy that a c
 when it is changed by itself.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from campaigns import limits
 from campaigns.domain.codes import code_config
+from campaigns.domain.discount import discount
 from campaigns.domain.errors import InvalidVoucher, unsupported
 from campaigns.domain.periods import PERIOD_FIELDS, check_period
-from campaigns.domain.support import (
-    DISCOUNT_EFFECTS,
-    UNSUPPORTED_DISCOUNT_FIELDS,
-    VOUCHER_TYPES,
-)
+from campaigns.domain.support import VOUCHER_TYPES
 from contracts.campaigns import VoucherDefinition
 from contracts.errors import JsonObject
 from contracts.payload import (
@@ -33,69 +29,7 @@ from contracts.payload import (
     whole_number,
 )
 
-DISCOUNT_TYPES = ("AMOUNT", "PERCENT", "FIXED", "UNIT")
 ALL_VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD")
-EFFECTS = (
-    "APPLY_TO_ORDER",
-    "APPLY_TO_ITEMS",
-    "APPLY_TO_ITEMS_PROPORTIONALLY",
-    "APPLY_TO_ITEMS_PROPORTIONALLY_BY_QUANTITY",
-    "APPLY_TO_ITEMS_BY_QUANTITY",
-    "ADD_MISSING_ITEMS",
-    "ADD_NEW_ITEMS",
-    "ADD_MANY_ITEMS",
-    "ADD_SAME_ITEMS",
-    "REPLACE_ITEMS",
-)
-_AMOUNT = whole_number(1, limits.AMOUNT_MINOR_MAX)
-
-
-def percent(path: str, value: Any) -> int | float:
-    """Read a percentage: above 0, at most 100, with few decimals."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
-        raise refuse(path, "must be a number")
-    if not 0 < value <= 100:  # noqa: PLR2004
-        raise refuse(path, "must be above 0 and at most 100")
-    if round(value, limits.PERCENT_DECIMALS_MAX) != value:
-        raise refuse(path, f"must have at most {limits.PERCENT_DECIMALS_MAX} decimals")
-    return int(value) if float(value).is_integer() else float(value)
-
-
-_DISCOUNT_FIELDS: Mapping[str, tuple[str, Fields]] = {
-    "AMOUNT": (
-        "amount_off",
-        {"amount_off": _AMOUNT, "aggregated_amount_limit": optional(_AMOUNT)},
-    ),
-    "PERCENT": (
-        "percent_off",
-        {
-            "percent_off": percent,
-            "amount_limit": optional(_AMOUNT),
-            "aggregated_amount_limit": optional(_AMOUNT),
-        },
-    ),
-}
-"""For each discount type the field that it needs, and all that it takes."""
-
-
-def discount(path: str, value: Any) -> JsonObject:
-    """Read a discount of a type and effect that the engine prices."""
-    body = json_object(path, value)
-    kind = one_of(*DISCOUNT_TYPES)(join(path, "type"), body.get("type"))
-    if kind not in DISCOUNT_EFFECTS:
-        raise unsupported(join(path, "type"), kind)
-    effect = optional(one_of(*EFFECTS))(join(path, "effect"), body.get("effect"))
-    if effect is not None and effect not in DISCOUNT_EFFECTS[kind]:
-        raise unsupported(join(path, "effect"), f"{effect} with {kind}")
-    for name in UNSUPPORTED_DISCOUNT_FIELDS:
-        if body.get(name) is not None:
-            raise unsupported(join(path, name), "a formula")
-    needed, fields = _DISCOUNT_FIELDS[kind]
-    if body.get(needed) is None:
-        raise refuse(join(path, needed), "must be set")
-    kept = {"type": kind, **read(body, fields, path), "effect": effect}
-    return {name: kept[name] for name in kept if kept[name] is not None}
 
 
 def gift(path: str, value: Any) -> JsonObject:

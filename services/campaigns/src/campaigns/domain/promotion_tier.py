@@ -5,7 +5,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from campaigns import limits
-from campaigns.domain.definition import CATEGORY_FIELDS, boolean, discount
+from campaigns.domain.definition import CATEGORY_FIELDS, boolean
+from campaigns.domain.discount import discount
 from campaigns.domain.errors import InvalidCampaign, ResourceInUse, not_found
 from campaigns.domain.periods import PERIOD_FIELDS, check_period
 from contracts.campaigns import Campaign

@@ -11,20 +11,6 @@ CAMPAIGN_TYPES = {"DISCOUNT_COUPONS": "DISCOUNT_VOUCHER", "GIFT_VOUCHERS": "GIFT
 
 VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER")
 
-DISCOUNT_EFFECTS = {
-    "AMOUNT": ("APPLY_TO_ORDER", "APPLY_TO_ITEMS"),
-    "PERCENT": ("APPLY_TO_ORDER", "APPLY_TO_ITEMS"),
-}
-"""Discount types that work, and the effects of each."""
-
-UNSUPPORTED_DISCOUNT_FIELDS = ("amount_off_formula", "percent_off_formula")
-
-APPLICABLE_EFFECTS: tuple[str, ...] = ("APPLY_TO_EVERY",)
-"""Application rules of an entry that are priced."""
-
-APPLICABLE_FIELDS: frozenset[str] = frozenset()
-"""Fields of ``APPLICABLE_READERS`` that are priced; the others are refused when they are set."""
-
 PERIODS = (".daily", ".weekly", ".monthly")
 
 TIME_OPERATORS = tuple(WINDOWS)
