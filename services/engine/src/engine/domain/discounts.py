@@ -48,6 +48,12 @@ class Discount(NamedTuple):
         """Say whether a formula decides how much it is."""
         return any(value.formula is not None for value in (self.off, *(u.off for u in self.units)))
 
+    @property
+    def counts_bundles(self) -> bool:
+        """Say whether a formula multiplies by the bundles itself."""
+        values = (self.off, *(units.off for units in self.units))
+        return any(one.formula and "ORDER.BUNDLE.QUANTITY" in one.formula.names for one in values)
+
 
 def read_discount(sent: JsonObject) -> Discount:
     """Read a discount as it was saved; never raises."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from contracts.errors import JsonObject
 from engine.domain import effects
 from engine.domain.applicable import EVERYTHING, Entry
+from engine.domain.bundle import Bundle, bundle_json
 from engine.domain.claims import Claim
 from engine.domain.counters import Counters
 from engine.domain.definition import Code, gift_effect
@@ -19,7 +20,7 @@ from engine.domain.formulas import Asked, Redeemed
 from engine.domain.order import Cart, Line
 from engine.domain.redeemables import Redeemable
 from engine.domain.refusals import Refused, refusal
-from engine.domain.rules import CompiledRule, matching_lines
+from engine.domain.rules import CompiledRule, bundle_of, matching_lines
 
 
 class Priced(NamedTuple):
@@ -51,25 +52,29 @@ def apply_discount(code: Code, facts: Facts, counters: Counters) -> Priced:
     if not effects.is_built(discount.type, effect):
         kind = f"Discount type {discount.type} with effect {effect} is not supported"
         raise _refused(code, "invalid_voucher", kind)
-    asked = Asked(facts, _redeemed(code, counters))
     cart = facts.cart
     if cart is None:
+        asked = Asked(facts, _redeemed(code, counters))
         return Priced({"discount": _shown(discount, effect, asked, None)})
-    shown = _shown(discount, effect, asked, cart)
+    bundle = bundle_of(code.rules, cart)
+    asked = Asked(facts, _redeemed(code, counters, bundle))
+    result: JsonObject = {"discount": _shown(discount, effect, asked, cart)}
+    if bundle is not None:
+        result["bundle"] = bundle_json(bundle, cart.lines)
+    scale = 1 if bundle is None or discount.counts_bundles else bundle.quantity
     if not effects.needs_lines(discount.type, effect):
         effects.apply(
-            Work(cart, discount, asked, (), 1, facts.is_initial_base, facts.closed_lines), effect
+            Work(cart, discount, asked, (), scale, facts.is_initial_base, facts.closed_lines),
+            effect,
         )
-        return Priced({"discount": shown})
+        return Priced(result)
     if not cart.lines:
         raise _refused(code, "missing_order_items", "Order items are required")
-    targets = _targets(code, facts, asked, counters)
+    targets = _targets(code, facts, asked, counters, 1 if discount.type == "PERCENT" else scale)
     in_order = sorted(targets, key=_place_of)
-    work = Work(cart, discount, asked, in_order, 1, facts.is_initial_base, facts.closed_lines)
+    work = Work(cart, discount, asked, in_order, scale, facts.is_initial_base, facts.closed_lines)
     taken = effects.apply(work, effect)
-    return Priced(
-        {"discount": shown}, claims=counters.claims(taken), included=_included(code.rules, targets)
-    )
+    return Priced(result, claims=counters.claims(taken), included=_included(code.rules, targets))
 
 
 _NO_DISCOUNT = read_discount({"type": "none"})
@@ -79,7 +84,7 @@ def _place_of(target: Target) -> int:
     return target.place
 
 
-def _redeemed(code: Code, counters: Counters) -> Redeemed:
+def _redeemed(code: Code, counters: Counters, bundle: Bundle | None = None) -> Redeemed:
     """Return what formulas may ask about the code."""
     definition = code.definition
     return Redeemed(
@@ -89,6 +94,7 @@ def _redeemed(code: Code, counters: Counters) -> Redeemed:
         start=definition.timeframe_start,
         end=min((end for _, end in definition.windows if end is not None), default=None),
         is_tier=code.is_tier,
+        bundle_quantity=None if bundle is None else bundle.quantity,
     )
 
 

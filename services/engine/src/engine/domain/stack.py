@@ -11,6 +11,7 @@ from contracts.errors import ErrorBody, JsonObject
 from engine import limits
 from engine.domain import validity
 from engine.domain.best_deal import Worth, best_order
+from engine.domain.bundle import bundle_json
 from engine.domain.claims import (
     Claim,
     Claimed,
@@ -28,7 +29,7 @@ from engine.domain.order import Cart, OrderFacts, order_json, read_cart
 from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refused, refusal
-from engine.domain.rules import Verdicts, verdicts_after, verdicts_of, violation_of
+from engine.domain.rules import Verdicts, bundle_of, verdicts_after, verdicts_of, violation_of
 from engine.domain.snapshot import PromotionStack, Snapshot
 from engine.domain.stacking import (
     EXCLUSIVE,
@@ -54,6 +55,8 @@ class Step(NamedTuple):
     skipped: str | None = None
     claims: Sequence[Claim] = ()
     taken: int = 0
+    bundle: JsonObject | None = None
+    """What the order has of the bundle that a refused redeemable asks for."""
     order: JsonObject | None = None
     """The order's cumulative state after this step."""
 
@@ -244,7 +247,7 @@ class Run:
         try:
             done = self._apply(step, code)
         except Refused as refused:
-            done = step._replace(error=refused.error)
+            done = step._replace(error=refused.error, bundle=self._bundle(code))
         if done.priced is None and self.cart is not None and saved is not None:
             self.cart.restore(saved)
         return done
@@ -270,6 +273,12 @@ class Run:
         self.claimed.add(claims)
         self.admission.count(code)
         return step._replace(priced=priced, claims=claims, taken=taken, order=self._shown_order())
+
+    def _bundle(self, code: Code) -> JsonObject | None:
+        if self.cart is None or self.is_trial:
+            return None
+        bundle = bundle_of(code.rules, self.cart)
+        return bundle_json(bundle, self.cart.lines) if bundle is not None else None
 
     def _shown_order(self) -> JsonObject | None:
         if self.cart is None or self.is_trial:

@@ -66,7 +66,10 @@ def step_json(step: Step, snapshot: Snapshot | None = None) -> JsonObject:
             shown["campaign_id"] = step.code.campaign_id
             shown["campaign_name"] = step.code.definition.campaign_name
     if step.error is not None:
-        return {"status": "INAPPLICABLE", **shown, "result": error_json(step.error)}
+        result = error_json(step.error)
+        if step.bundle is not None:
+            result["bundle"] = step.bundle
+        return {"status": "INAPPLICABLE", **shown, "result": result}
     if step.skipped is not None:
         details = {"key": step.skipped, "message": SKIPPED[step.skipped]}
         return {"status": "SKIPPED", **shown, "result": {"details": details}}

@@ -168,10 +168,9 @@ def _replace(work: Work, units: Units, wanted: _Wanted) -> None:
 
 def _removable(target: Target) -> int:
     """Return how many units may go: those that an earlier redeemable made cheaper stay."""
-    price = target.line.price
-    if not price:
-        return target.units
-    return min(target.units, target.line.subtotal // price)
+    line = target.line
+    units = min(target.units, line.quantity - line.discount_units)
+    return min(units, line.subtotal // line.price) if line.price else units
 
 
 def _swap(cart: Cart, removals: list[tuple[Target, int]], joined: int, per_unit: int) -> None:
