@@ -1,5 +1,6 @@
 """The running system that end-to-end and chaos tests share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,11 +10,15 @@ from tests.system import Api, System
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    """Start a system of its own for the run, and stop it afterwards."""
+    """Start a system of its own for the run, and stop it afterwards.
+
+    ``TESSERA_KEEP_TEST_SYSTEM=1`` leaves it running, for one who runs a test again and again.
+    """
     running = System()
     running.start()
     yield running
-    running.stop()
+    if not os.environ.get("TESSERA_KEEP_TEST_SYSTEM"):
+        running.stop()
 
 
 @pytest.fixture

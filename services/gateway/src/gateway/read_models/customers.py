@@ -15,7 +15,7 @@ from contracts.customers import (
 )
 from contracts.messages import Envelope, Event
 from gateway.read_models.documents import PROJECT_AND_ID, document
-from runtime.read_model import Fold, Row, RowKey, Rows, Table
+from runtime.read_model import Fold, Key, Row, RowKey, Rows, Table
 
 CUSTOMERS = Table(
     "customers",
@@ -66,11 +66,30 @@ def apply_left(rows: Rows, event: CustomerLeftSegment, envelope: Envelope) -> No
     rows.delete(MEMBERS, envelope.project_id, event.segment_id, event.customer_id)
 
 
+def _members(event: SegmentCreated, envelope: Envelope) -> Iterable[Key]:
+    """Return the members that a static segment was made with; no event tells of each."""
+    for customer_id in event.segment.customer_ids:
+        yield envelope.project_id, event.segment.id, customer_id
+
+
+def keys_segment(event: SegmentCreated, envelope: Envelope) -> Iterable[RowKey]:
+    yield from SEGMENT.keys(event, envelope)
+    for key in _members(event, envelope):
+        yield MEMBERS, key
+
+
+def apply_segment(rows: Rows, event: SegmentCreated, envelope: Envelope) -> None:
+    SEGMENT.apply(rows, event, envelope)
+    for key in _members(event, envelope):
+        rows.put(MEMBERS, key, {})
+
+
+SEGMENT = document(SEGMENTS, lambda event: event.segment, segment_columns)
 CUSTOMER = document(CUSTOMERS, lambda event: event.customer, customer_columns)
 FOLDS: dict[type[Event], Fold] = {
     CustomerCreated: CUSTOMER,
     CustomerUpdated: CUSTOMER,
-    SegmentCreated: document(SEGMENTS, lambda event: event.segment, segment_columns),
+    SegmentCreated: Fold(keys_segment, apply_segment),
     CustomerEnteredSegment: Fold(keys_member, apply_entered),
     CustomerLeftSegment: Fold(keys_member, apply_left),
 }
