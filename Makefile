@@ -6,6 +6,7 @@ PYTHON := .venv/bin/python
 STACK := PYTHONPATH=deploy/local $(PYTHON) -m tessera_stack
 PACKAGES := $(wildcard libs/*) $(wildcard services/*)
 SERVICE ?=
+BECAUSE ?=
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help
@@ -67,6 +68,10 @@ rebuild: install ## Drop and rebuild read models from the logs (SERVICE=gateway)
 .PHONY: replay-dead-letters
 replay-dead-letters: install ## Handle dead letters again, in order (SERVICE=…)
 	@$(STACK) run runtime.admin replay-dead-letters $(SERVICE)
+
+.PHONY: discard-dead-letters
+discard-dead-letters: install ## Give up what a replay cannot handle (BECAUSE=… SERVICE=…)
+	@$(STACK) run -- runtime.admin discard-dead-letters --because "$(BECAUSE)" $(SERVICE)
 
 .PHONY: bench
 bench: install ## Measure the running system; writes .local/bench.json

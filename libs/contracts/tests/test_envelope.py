@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from contracts.messages import Envelope, Position, format_positions, parse_positions
 
-WORD = st.text(st.characters(codec="utf-8", exclude_characters="/,"), min_size=1, max_size=20)
+WORD = st.text(st.characters(codec="utf-8", exclude_characters="/,\x00"), min_size=1, max_size=20)
 NUMBER = st.integers(0, 2**62)
+SMALL = st.integers(0, 2**31 - 1)
 POSITIONS = st.lists(st.builds(Position, WORD, NUMBER, NUMBER), max_size=4).map(tuple)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -29,10 +30,10 @@ def envelopes(draw) -> Envelope:
         correlation_id=draw(optional),
         causation_id=draw(optional),
         stream=stream,
-        stream_version=draw(NUMBER) if stream else 0,
+        stream_version=draw(SMALL) if stream else 0,
         position=draw(NUMBER) if stream else 0,
         reply_to=reply_to,
-        reply_partition=draw(NUMBER) if reply_to else 0,
+        reply_partition=draw(SMALL) if reply_to else 0,
         idempotency_key=draw(optional),
         fingerprint=draw(optional),
         after=draw(POSITIONS),
@@ -102,3 +103,27 @@ def test_a_time_without_zone_is_utc():
     headers = [("ce_id", b"1"), ("ce_type", b"t"), ("ce_project", b"p")]
     read = Envelope.from_headers([*headers, ("ce_time", b"2026-01-31T12:00:00")])
     assert read.time == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+SOUND = [("ce_id", b"1"), ("ce_type", b"t.v1"), ("ce_project", b"p")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ce_position", b"99999999999999999999"),
+        ("ce_position", b"-1"),
+        ("ce_position", "\u0663".encode()),
+        ("ce_streamversion", b"2147483648"),
+        ("ce_replypartition", b"1e3"),
+        ("ce_project", b"p\x00"),
+        ("ce_stream", b"s" * 1001),
+    ],
+)
+def test_what_no_column_can_hold_is_no_envelope(name, value):
+    with pytest.raises(ValueError, match=name):
+        Envelope.from_headers([*SOUND, (name, value)])
+
+
+def test_headers_of_others_may_be_anything():
+    assert Envelope.from_headers([*SOUND, ("trace", b"\xff\x00")]).id == "1"

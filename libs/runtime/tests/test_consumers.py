@@ -108,6 +108,7 @@ async def test_bad_elements_are_told_upstream_and_good_ones_taken(harness: Harne
     await harness.intake("intake.products", "p1", [{"name": "a"}, {"name": 7}, 5, {"name": "b"}])
     await harness.intake("intake.products", "p1", b"\xff{garbage")
     await harness.intake("intake.products", "", {"name": "c"})
+    await harness.intake("intake.products", "p1", b'{"name": ' + b"[" * 500 + b"]" * 500 + b"}")
     reasons = [getattr(event, "reason", None) for event in harness.appended]
     assert reasons[0] is None
     assert sorted(str(reason) for reason in reasons if reason)[:3] == [
@@ -116,7 +117,8 @@ async def test_bad_elements_are_told_upstream_and_good_ones_taken(harness: Harne
         reasons[4],
     ]
     assert len([event for event in harness.appended if isinstance(event, Counted)]) == 2
-    assert len(harness.appended) == 6
+    assert "nested too deeply" in reasons
+    assert len(harness.appended) == 7
 
 
 async def test_the_projection_folds_own_events(harness: Harness) -> None:

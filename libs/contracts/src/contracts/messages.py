@@ -4,13 +4,18 @@ CloudEvents 1.0, Kafka protocol binding, binary mode: attributes are headers wit
 the body is the record's value.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import ErrorBody, JsonObject
+
+ATTRIBUTE_LENGTH_MAX = 1_000
+"""Characters of one attribute in a record's headers: what an index of Postgres can hold."""
+POSITIONS_LENGTH_MAX = 100_000
+"""Characters of the list of positions that a request waits for."""
 
 TYPES: dict[str, type["Message"]] = {}
 """Every message type by its versioned name; filled as the modules are imported."""
@@ -128,7 +133,12 @@ class Envelope(NamedTuple):
     @classmethod
     def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> "Envelope":
         """Read the headers of a record; raises ``ValueError`` that names what is wrong."""
-        values = {name: value.decode() for name, value in headers}
+        values = {name: value.decode() for name, value in headers if name.startswith("ce_")}
+        for name, value in values.items():
+            length_max = ATTRIBUTE_LENGTH_MAX if name != "ce_after" else POSITIONS_LENGTH_MAX
+            if "\x00" in value or len(value) > length_max:
+                message = f"header {name} has a NUL, or more than {length_max} characters"
+                raise ValueError(message)
         for name in ("ce_id", "ce_type", "ce_project"):
             if not values.get(name):
                 message = f"header {name} is missing"
@@ -143,14 +153,23 @@ class Envelope(NamedTuple):
             correlation_id=values.get("ce_correlationid", ""),
             causation_id=values.get("ce_causationid", ""),
             stream=values.get("ce_stream", ""),
-            stream_version=int(values.get("ce_streamversion", "0")),
-            position=int(values.get("ce_position", "0")),
+            stream_version=_number(values, "ce_streamversion", 2**31),
+            position=_number(values, "ce_position", 2**63),
             reply_to=values.get("ce_replyto", ""),
-            reply_partition=int(values.get("ce_replypartition", "0")),
+            reply_partition=_number(values, "ce_replypartition", 2**31),
             idempotency_key=values.get("ce_idempotencykey", ""),
             fingerprint=values.get("ce_fingerprint", ""),
             after=parse_positions(values.get("ce_after", "")),
         )
+
+
+def _number(values: Mapping[str, str], name: str, end: int) -> int:
+    """Return a number that its column can hold."""
+    text = values.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < end):  # noqa: PLR2004
+        message = f"header {name} is no number from 0 to {end - 1}"
+        raise ValueError(message)
+    return int(text)
 
 
 def _time(text: str | None) -> datetime:

@@ -1,6 +1,7 @@
 """``python -m runtime.admin setup | republish | rebuild | replay-dead-letters [service …]``.
 
-What an operator does to the running system, with the administrator's connection.
+``discard-dead-letters --because TEXT [service …]`` gives up what a replay cannot handle. What an
+operator does to the running system, with the administrator's connection.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import TopicAlreadyExistsError
 
 from contracts import topics
-from runtime import migrate
+from runtime import clock, migrate
 from runtime.batches import Record
 from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
@@ -31,6 +32,7 @@ from runtime.service import Service
 from runtime.settings import Settings
 
 DAY_MS = 86_400_000
+ACTIONS = ["setup", "republish", "rebuild", "replay-dead-letters", "discard-dead-letters"]
 
 
 def _say(text: str) -> None:
@@ -280,6 +282,34 @@ async def replay_service(service: Service) -> int:
     return remaining
 
 
+async def discard_dead_letters(settings: Settings, services: list[str], because: str) -> None:
+    """Give up what a replay cannot handle, and handle what was held behind it.
+
+    Nothing is forgotten: the letters lie in ``discarded_letters``. An event that is in its owner's
+    log and was discarded shows as a difference in the audit.
+    """
+    for name in services:
+        discarded = -1
+        while discarded:
+            await replay_dead_letters(settings, [name])
+            connection = await connect(settings, name)
+            discarded = await connection.fetchval(
+                """
+                WITH gone AS (DELETE FROM dead_letters WHERE status = 'failed' RETURNING *),
+                     kept AS (
+                         INSERT INTO discarded_letters
+                         SELECT id, project_id, consumer, topic, partition, record_offset, stream_id,
+                                reason, key, headers, value, stored_at, $1, $2 FROM gone
+                         RETURNING id)
+                SELECT count(*) FROM kept
+                """,
+                clock.now(),
+                because,
+            )
+            await connection.close()
+            _say(f"{name}: {discarded} dead letters discarded")
+
+
 async def _replay_all(connection: Connection, consumers: dict[str, Consumer]) -> int:
     """Replay until a round handles nothing: events go on arriving behind a held stream."""
     handled = 0
@@ -318,7 +348,13 @@ async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.R
                 return True  # another operator's command has handled it
             outcome = await consumer.replay(connection, record)
     except Exception as error:  # noqa: BLE001 - told to the operator; the letter stays
-        _say(f"  {row['topic']}/{row['partition']}/{row['record_offset']}: {error!r}")
+        _say(f"  {row['topic']}/{row['partition']}/{row['record_offset']}: {error!r:.500}")
+        # One that was only held back, and fails now that it is its turn, is itself at fault.
+        await connection.execute(
+            "UPDATE dead_letters SET status = 'failed', reason = $2 WHERE id = $1 AND status = 'held'",
+            row["id"],
+            repr(error).replace("\x00", "\ufffd")[:2000],
+        )
         return False
     # A reply finds nobody waiting any more, but a request that is passed on has its effect elsewhere.
     await consumer.host.bus.send_and_wait(outcome.sends)
@@ -328,8 +364,9 @@ async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.R
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m runtime.admin", description=__doc__)
-    parser.add_argument("action", choices=["setup", "republish", "rebuild", "replay-dead-letters"])
+    parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("services", nargs="*", help="default: all")
+    parser.add_argument("--because", default="", help="why dead letters are discarded")
     arguments = parser.parse_args()
     settings = Settings()
     chosen = arguments.services or list(topics.SERVICES)
@@ -342,6 +379,10 @@ def main() -> None:
         asyncio.run(republish(settings, chosen))
     elif arguments.action == "rebuild":
         sys.exit(0 if asyncio.run(rebuild(settings, chosen)) else 1)
+    elif arguments.action == "discard-dead-letters":
+        if not arguments.because:
+            parser.error("--because is missing: a later reader wants to know")
+        asyncio.run(discard_dead_letters(settings, chosen, arguments.because))
     else:
         sys.exit(1 if asyncio.run(replay_dead_letters(settings, chosen)) else 0)
 

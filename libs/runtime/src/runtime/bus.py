@@ -1,13 +1,15 @@
 """Sending to Kafka: one idempotent producer per process."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from contracts.messages import Envelope, Message
-from runtime import clock, ids
+from runtime import clock, ids, limits
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
@@ -46,6 +48,7 @@ class KafkaBus:
             max_request_size=8 * 1024 * 1024,
             request_timeout_ms=120_000,
         )
+        self._strays: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect."""
@@ -53,13 +56,30 @@ class KafkaBus:
 
     async def stop(self) -> None:
         """Send what is left and disconnect."""
+        await asyncio.gather(*self._strays, return_exceptions=True)
         await self._producer.stop()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
-        """See :class:`Bus`."""
+        """See :class:`Bus`. An address that does not exist holds up none of the other records."""
         for record in records:
-            future = await self._enqueue(record)
-            future.add_done_callback(_log_failure)
+            known = self._producer.client.cluster.partitions_for_topic(self._prefix + record.topic)
+            if known and (record.partition is None or record.partition in known):
+                (await self._enqueue(record)).add_done_callback(_log_failure)
+            elif len(self._strays) < limits.STRAY_RECORDS_MAX:
+                task = asyncio.create_task(self._send_stray(record))
+                self._strays.add(task)
+                task.add_done_callback(self._strays.discard)
+            else:
+                logger.warning("message_lost", error="too many unknown addresses", to=record.topic)
+
+    async def _send_stray(self, record: Outgoing) -> None:
+        """Send to a topic that was not met before: whoever sent a command may name any."""
+        try:
+            async with asyncio.timeout(limits.STRAY_RECORD_S):
+                await (await self._enqueue(record))
+        except (TimeoutError, KafkaError, AssertionError) as error:
+            # An assertion is how the producer refuses the number of a partition.
+            logger.warning("message_lost", error=repr(error), to=record.topic)
 
     async def send_and_wait(self, records: Sequence[Outgoing]) -> None:
         """See :class:`Bus`."""

@@ -361,8 +361,8 @@ class IntakeConsumer(_Writer):
             type=record.topic,
             source="upstream",
             time=clock.now(),
-            project_id=_printable(headers.get("ce_project") or headers.get("project") or ""),
-            correlation_id=_printable(headers.get("ce_correlationid") or message_id),
+            project_id=_project_id(headers.get("ce_project") or headers.get("project")),
+            correlation_id=_printable(headers.get("ce_correlationid") or message_id)[:200],
         )
         return Read(record, envelope)
 
@@ -462,14 +462,18 @@ def _elements(item: Item) -> list[_Element]:
 
 def _element(item: Item, index: int, value: Any) -> _Element:
     envelope = item.envelope._replace(id=f"{item.envelope.id}-{index}")
-    raw = orjson.dumps(value).decode("utf-8", "replace")
+    try:
+        raw = orjson.dumps(value).decode("utf-8", "replace")
+    except TypeError:
+        raw = (item.record.value or b"").decode("utf-8", "replace")
+        return _Element(item.record, envelope, index, None, raw, "nested too deeply")
     element = _Element(item.record, envelope, index, value, raw)
     if not isinstance(value, dict):
         return element._replace(reason="an element must be an object")
     if "\\u0000" in raw:
         return element._replace(reason="text must not contain the character NUL")
     project_id = value.get("project_id") or envelope.project_id
-    if not isinstance(project_id, str) or not project_id:
+    if not isinstance(project_id, str) or not _project_id(project_id):
         return element._replace(reason="project_id: missing; name it in the header ce_project")
     body = {name: field for name, field in value.items() if name != "project_id"}
     return element._replace(envelope=envelope._replace(project_id=project_id), value=body)
@@ -531,6 +535,12 @@ def _key(envelope: Envelope) -> tuple[str, str]:
 
 def _printable(text: str) -> str:
     return text.replace("\x00", "\ufffd")
+
+
+def _project_id(text: str | None) -> str:
+    """Return the name of a project; what cannot be one is no name."""
+    is_sound = text and text.isprintable() and len(text) <= limits.PROJECT_ID_LENGTH_MAX
+    return text if text and is_sound else ""
 
 
 def _refusal(error: DomainError) -> Reply:

@@ -618,7 +618,11 @@ def tell_results(
 
 
 def _stream_of(read: Read) -> tuple[str, str]:
+    """Return what is held back behind the record; whatever is in it, Postgres can index this."""
     if read.envelope is not None:
-        return read.envelope.project_id, read.envelope.stream
-    key = (read.record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
-    return "", key
+        return _indexable(read.envelope.project_id), _indexable(read.envelope.stream)
+    return "", _indexable((read.record.key or b"").decode("utf-8", "replace"))
+
+
+def _indexable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")[: limits.STREAM_LENGTH_MAX]

@@ -109,8 +109,9 @@ class Rpc:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[message_id] = future
         try:
-            await self._bus.send([outgoing(topic, key, message, envelope)])
+            # Sending counts too: while the broker is away the producer's buffer may be full.
             async with asyncio.timeout(timeout_s or self._settings.rpc_timeout_s):
+                await self._bus.send([outgoing(topic, key, message, envelope)])
                 return await future
         except TimeoutError:
             message_text = "no answer in time; the outcome is unknown, repeat with the same key"

@@ -1,0 +1,129 @@
+"""What the fault tests share: plain Kafka, the services' tables, metrics and processes."""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from contracts import topics
+from runtime import admin
+from runtime.settings import Settings
+from tests.system import System, run
+
+
+def say(text: str) -> None:
+    """Print a line of the run: seeds, counts, what was killed."""
+    sys.stdout.write(f"\n{text}\n")
+
+
+class Reader(NamedTuple):
+    """A consumer of the running system and one topic that it reads."""
+
+    service: str
+    consumer: Any
+    topic: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}.{self.consumer.name} at {self.topic}"
+
+
+def readers() -> list[Reader]:
+    """Return every consumer and topic, as the services' own wiring has them."""
+    return [
+        Reader(name, consumer, topic)
+        for name in topics.SERVICES
+        for consumer in admin.build_service(name, Settings()).consumers
+        for topic in consumer.topics
+    ]
+
+
+class Sent(NamedTuple):
+    """A record as it was produced, and where it ended up."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+
+
+async def produce(
+    system: System, records: Sequence[tuple[str, bytes | None, Sequence[tuple[str, bytes]]]]
+) -> list[Sent]:
+    """Send ``(topic, value, headers)`` to the first partition of each topic."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=system.infra.kafka_bootstrap_servers, max_request_size=7 * 1024 * 1024
+    )
+    await producer.start()
+    try:
+        futures = [
+            await producer.send(topic, value, key=b"poison", headers=list(headers), partition=0)
+            for topic, value, headers in records
+        ]
+        told = [await future for future in futures]
+    finally:
+        await producer.stop()
+    return [
+        Sent(topic, at.partition, at.offset, value)
+        for (topic, value, _), at in zip(records, told, strict=True)
+    ]
+
+
+async def end_of(system: System, topic: str) -> dict[TopicPartition, int]:
+    """Return where the topic's partitions end."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.infra.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, n) for n in range(Settings().event_partitions)]
+        return dict(await consumer.end_offsets(places))
+    finally:
+        await consumer.stop()
+
+
+async def read_from(system: System, start: dict[TopicPartition, int]) -> list[Any]:
+    """Return what was written to the partitions since they ended there."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.infra.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        consumer.assign(list(start))
+        ends = await consumer.end_offsets(list(start))
+        for place, offset in start.items():
+            consumer.seek(place, offset)
+        found: list[Any] = []
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += records
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def _rows(system: System, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(system.infra.database_url)
+    try:
+        return await connection.fetch(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+def rows(system: System, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+    """Run a statement with the administrator's rights."""
+    found: list[asyncpg.Record] = run(_rows(system, sql, arguments))
+    return found
+
+
+def metric(system: System, process: str, name: str, **labels: str) -> float:
+    """Return the sum of a process's samples of a metric that have these labels."""
+    port = system.state.read()["health"][process]
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    total = 0.0
+    for line in text.splitlines():
+        match = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
+        told = dict(re.findall(r'(\w+)="([^"]*)"', match[1] or "")) if match else {}
+        if match and all(told.get(label) == value for label, value in labels.items()):
+            total += float(match[2])
+    return total
