@@ -1,8 +1,10 @@
 """What the fault tests share: plain Kafka, the services' tables, metrics and processes."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -12,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from contracts import topics
 from runtime import admin
 from runtime.settings import Settings
+from tessera_stack import services
 from tests.system import System, run
 
 
@@ -127,3 +130,34 @@ def metric(system: System, process: str, name: str, **labels: str) -> float:
         if match and all(told.get(label) == value for label, value in labels.items()):
             total += float(match[2])
     return total
+
+
+def pid_of(system: System, service: str) -> int:
+    """Return the process of a service; 0 while it is being started again."""
+    mark = f"TESSERA_STACK_DIR={system.state.directory}\0".encode()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            if words[1:3] == [b"-m", service.encode()] and mark in (path / "environ").read_bytes():
+                return int(path.name)
+        except OSError:
+            continue
+    return 0
+
+
+def send_signal(system: System, service: str, number: int) -> bool:
+    """Send a signal to a service's process; returns whether it was running."""
+    pid = pid_of(system, service)
+    if pid:
+        os.kill(pid, number)
+    return pid != 0
+
+
+def is_ready(system: System, service: str) -> bool:
+    """Whether the service says that it takes work."""
+    return services.is_ready(system.state.read()["health"][service])
+
+
+def load_factor() -> float:
+    """How much slower than idle this machine is: deadlines are for an idle one."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -1,15 +1,14 @@
 """Sending to Kafka: one idempotent producer per process."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
+from contracts import topics
 from contracts.messages import Envelope, Message
-from runtime import clock, ids, limits
+from runtime import clock, ids
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
@@ -48,38 +47,31 @@ class KafkaBus:
             max_request_size=8 * 1024 * 1024,
             request_timeout_ms=120_000,
         )
-        self._strays: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect, and ask for the leaders of all topics from now on."""
         await self._producer.start()
+        await self._producer.client.set_topics([self._prefix + name for name in topics.ALL])
 
     async def stop(self) -> None:
         """Send what is left and disconnect."""
-        await asyncio.gather(*self._strays, return_exceptions=True)
         await self._producer.stop()
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """See :class:`Bus`. An address that does not exist holds up none of the other records."""
         for record in records:
-            known = self._producer.client.cluster.partitions_for_topic(self._prefix + record.topic)
-            if known and (record.partition is None or record.partition in known):
+            if self._is_known(record):
                 (await self._enqueue(record)).add_done_callback(_log_failure)
-            elif len(self._strays) < limits.STRAY_RECORDS_MAX:
-                task = asyncio.create_task(self._send_stray(record))
-                self._strays.add(task)
-                task.add_done_callback(self._strays.discard)
             else:
-                logger.warning("message_lost", error="too many unknown addresses", to=record.topic)
+                logger.warning("message_lost", error="no such address", topic=record.topic)
 
-    async def _send_stray(self, record: Outgoing) -> None:
-        """Send to a topic that was not met before: whoever sent a command may name any."""
-        try:
-            async with asyncio.timeout(limits.STRAY_RECORD_S):
-                await (await self._enqueue(record))
-        except (TimeoutError, KafkaError, AssertionError) as error:
-            # An assertion is how the producer refuses the number of a partition.
-            logger.warning("message_lost", error=repr(error), to=record.topic)
+    def _is_known(self, record: Outgoing) -> bool:
+        # Whoever sends a command may name any address. A topic that is not there must not reach the
+        # producer: it would ask for that one alone, and forget the leaders of all others.
+        if record.topic not in topics.ALL:
+            return False
+        partitions = self._producer.client.cluster.partitions_for_topic(self._prefix + record.topic)
+        return record.partition is None or not partitions or record.partition in partitions
 
     async def send_and_wait(self, records: Sequence[Outgoing]) -> None:
         """See :class:`Bus`."""

@@ -24,12 +24,6 @@ SAMPLE_TIMEOUT_S = 3.0
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing: what an idle consumer costs it."""
 
-STRAY_RECORDS_MAX = 1_000
-"""Replies that wait at once for a topic that the producer has not met yet."""
-
-STRAY_RECORD_S = 10.0
-"""How long such a reply is tried: as long as its caller waits."""
-
 STREAM_LENGTH_MAX = 500
 """Characters by which a stream is told from others among the dead letters."""
 
