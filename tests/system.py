@@ -21,6 +21,7 @@ from tests.support.openapi import assert_valid
 ROOT = Path(__file__).resolve().parents[1]
 DIRECTORY = Path(os.environ.get("TESSERA_STACK_DIR", ROOT / ".local" / "test"))
 ENV_FILE = Path(os.environ.get("TESSERA_ENV_FILE", DIRECTORY / "env"))
+CRASH_DIRECTORY = DIRECTORY / "crash"
 Json = dict[str, Any]
 
 
@@ -32,7 +33,9 @@ class System:
         self.state = State(DIRECTORY)
 
     def start(self) -> None:
-        """Start everything; harmless when it runs."""
+        """Start everything; harmless when it runs. Its crash points can be armed: see ``arm``."""
+        CRASH_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        os.environ["CRASH_DIRECTORY"] = str(CRASH_DIRECTORY)
         self._stack("up")
         os.environ["TESSERA_ENV_FILE"] = str(ENV_FILE)
         self.env = _read(ENV_FILE)
@@ -63,6 +66,12 @@ class System:
     def kill(self, service: str) -> None:
         """SIGKILL a service; supervisord starts it again."""
         services.kill(self.state, service)
+
+    def arm(self, service: str, point: str) -> Path:
+        """Let the service die when it next passes the crash point; the file is gone when it has."""
+        file = CRASH_DIRECTORY / f"{service}.{point}"
+        file.touch()
+        return file
 
     def pause(self, service: str) -> None:
         """Stop a service and leave it stopped."""

@@ -1,9 +1,13 @@
 """What the fault tests share: plain Kafka, the services' tables, metrics and processes."""
 
+import json
 import os
+import platform
 import re
 import sys
+import uuid
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +19,7 @@ from contracts import topics
 from runtime import admin
 from runtime.settings import Settings
 from tessera_stack import services
-from tests.system import System, run
+from tests.system import ROOT, System, run
 
 
 def say(text: str) -> None:
@@ -35,6 +39,7 @@ class Reader(NamedTuple):
         return f"{self.service}.{self.consumer.name} at {self.topic}"
 
 
+@cache
 def readers() -> list[Reader]:
     """Return every consumer and topic, as the services' own wiring has them."""
     return [
@@ -59,12 +64,14 @@ async def produce(
 ) -> list[Sent]:
     """Send ``(topic, value, headers)`` to the first partition of each topic."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=system.infra.kafka_bootstrap_servers, max_request_size=7 * 1024 * 1024
+        bootstrap_servers=system.env["KAFKA_BOOTSTRAP_SERVERS"], max_request_size=7 * 1024 * 1024
     )
     await producer.start()
     try:
         futures = [
-            await producer.send(topic, value, key=b"poison", headers=list(headers), partition=0)
+            await producer.send(
+                topic, value, key=uuid.uuid4().bytes, headers=list(headers), partition=0
+            )
             for topic, value, headers in records
         ]
         told = [await future for future in futures]
@@ -78,7 +85,7 @@ async def produce(
 
 async def end_of(system: System, topic: str) -> dict[TopicPartition, int]:
     """Return where the topic's partitions end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=system.infra.kafka_bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.env["KAFKA_BOOTSTRAP_SERVERS"])
     await consumer.start()
     try:
         places = [TopicPartition(topic, n) for n in range(Settings().event_partitions)]
@@ -89,7 +96,7 @@ async def end_of(system: System, topic: str) -> dict[TopicPartition, int]:
 
 async def read_from(system: System, start: dict[TopicPartition, int]) -> list[Any]:
     """Return what was written to the partitions since they ended there."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=system.infra.kafka_bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=system.env["KAFKA_BOOTSTRAP_SERVERS"])
     await consumer.start()
     try:
         consumer.assign(list(start))
@@ -106,7 +113,7 @@ async def read_from(system: System, start: dict[TopicPartition, int]) -> list[An
 
 
 async def _rows(system: System, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(system.infra.database_url)
+    connection = await asyncpg.connect(system.env["DATABASE_URL"])
     try:
         return await connection.fetch(sql, *arguments)
     finally:
@@ -161,3 +168,16 @@ def is_ready(system: System, service: str) -> bool:
 def load_factor() -> float:
     """How much slower than idle this machine is: deadlines are for an idle one."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+REPORT = ROOT / os.environ.get("CHAOS_REPORT", ".local/chaos-report.json")
+"""``make chaos`` sets it to ``tests/chaos/report.json``, which docs/reliability.md is made from."""
+
+
+def report(check: str, **facts: Any) -> None:
+    """Keep the figures of a check, beside the machine that they are from."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    kept = json.loads(REPORT.read_text()) if REPORT.exists() else {"checks": {}}
+    kept["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    kept["checks"][check] = {**facts, "load_per_core": round(load_factor(), 1)}
+    REPORT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")

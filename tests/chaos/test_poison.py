@@ -120,20 +120,18 @@ def _behind(system: System, sent: list[Sent]) -> list[str]:
     ends: dict[str, int] = {}
     for record in sent:
         ends[record.topic] = max(ends.get(record.topic, 0), record.offset + 1)
-    behind = []
-    for reader in readers():
-        if isinstance(reader.consumer, RequestConsumer):
-            continue
-        stored = rows(
-            system,
-            f"SELECT next_offset FROM {reader.service}.consumer_offsets"
-            " WHERE consumer = $1 AND topic = $2 AND partition = 0",
-            reader.consumer.name,
-            reader.topic,
-        )
-        if not stored or stored[0]["next_offset"] < ends[reader.topic]:
-            behind.append(reader.name)
-    return behind
+    sql = "SELECT consumer, topic, next_offset FROM {}.consumer_offsets WHERE partition = 0"
+    stored = {
+        (service, row["consumer"], row["topic"]): row["next_offset"]
+        for service in topics.SERVICES
+        for row in rows(system, sql.format(service))
+    }
+    return [
+        reader.name
+        for reader in readers()
+        if not isinstance(reader.consumer, RequestConsumer)
+        and stored.get((reader.service, reader.consumer.name, reader.topic), 0) < ends[reader.topic]
+    ]
 
 
 def _took(started: float) -> str:
@@ -244,7 +242,8 @@ def test_r21_a_poisoned_stream_is_held_others_go_on_and_a_replay_mends_it(
             api.call("POST", "/v1/customers", {"source_id": name, "metadata": {"n": number}})
             api.call("POST", "/v1/products", {"source_id": name, "name": f"n{number}"})
         api.call("POST", f"/v1/vouchers/{name}", _voucher())
-    wait_until(lambda: len(_kept(system, mark)) >= 8, "the poisoned events kept", 60)
+    # Customer and product thrice at the gateway, the customer at webhooks, the voucher at two.
+    wait_until(lambda: len(_kept(system, mark)) >= 11, "the poisoned events kept", 60)
     # Others go on: the sound twin of everything shows, in the newest state.
     assert api.must("GET", f"/v1/customers/{sound}")["metadata"] == {"n": 2}
     assert api.must("GET", f"/v1/products/{sound}")["name"] == "n2"

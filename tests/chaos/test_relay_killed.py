@@ -11,11 +11,12 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from runtime import admin, clock, event_store, limits, migrate
+from runtime import admin, audit, clock, event_store, limits, migrate
 from runtime.database import connect
 from runtime.event_store import StoredEvent
 from runtime.settings import Settings
 from runtime.testing.servers import Servers
+from tests.chaos.kit import say
 
 pytestmark = pytest.mark.chaos
 
@@ -59,6 +60,17 @@ async def test_nothing_is_lost_and_little_is_repeated(
     assert max(seen.values()) <= KILLS + 1
     repeated = sum(seen.values()) - EVENTS
     assert 0 < repeated <= KILLS * limits.RELAY_EVENTS_MAX, "the kills hit after a send"
+    assert await _audit(settings) == []
+    say(f"R16: {KILLS} kills between sending and saving, {repeated} events repeated, none lost")
+
+
+async def _audit(settings: Settings) -> list[str]:
+    connection = await connect(settings, "catalog")
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await audit.check_log(connection, "catalog")
+    assert await connection.fetchval("SELECT count(*) FROM events") == EVENTS
+    await connection.close()
+    return found
 
 
 async def _prepare(settings: Settings) -> None:
@@ -77,10 +89,16 @@ async def _append(settings: Settings, count: int) -> None:
     connection = await connect(settings, "catalog")
     first = await connection.fetchval("SELECT count(*) + 1 FROM events")
     now = clock.now()
-    events = [
-        StoredEvent("p1", "s-1", v, f"ev_{v}", "t.v1", "catalog.events", 0, "{}", b"", now, "", "")
-        for v in range(first, min(first + count, EVENTS + 1))
-    ]
+    previous = await connection.fetchval("SELECT hash FROM events ORDER BY position DESC LIMIT 1")
+    events = []
+    for v in range(first, min(first + count, EVENTS + 1)):
+        name = f"ev_{v}"
+        previous = event_store.chain_hash(previous or b"", name, "t.v1", v, "{}")
+        events.append(
+            StoredEvent(
+                "p1", "s", v, name, "t.v1", "catalog.events", 0, "{}", previous, now, "", ""
+            )
+        )
     if events:
         async with connection.transaction():
             await event_store.append(connection, events)

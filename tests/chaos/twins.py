@@ -166,6 +166,7 @@ class Twin:
                 "1": {"name": "customer.segment", "conditions": {"$is": ["x"]}},
                 "logic": "1",
             },
+            "campaign_type": "DISCOUNT_COUPONS",
             "type": (schema.get("enum") or ["DISCOUNT_VOUCHER"])[0],
         }
         empty = {"integer": 1, "boolean": False, "object": {}, "array": []}

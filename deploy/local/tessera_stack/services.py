@@ -60,7 +60,7 @@ def environment(state: State, infra: Infra) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "TESSERA_STACK_DIR": str(state.directory),
     }
-    for name in ("CRASH_AT", "RETRY_DELAY_S", "WEBHOOK_RETRY_SCHEDULE"):
+    for name in ("CRASH_AT", "CRASH_DIRECTORY", "RETRY_DELAY_S", "WEBHOOK_RETRY_SCHEDULE"):
         if name in os.environ:
             values[name] = os.environ[name]
     return values

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from counter_service import Broken, Count, Counted, Fail, Note
 
+from runtime import inbox
 from runtime.settings import Settings
 from runtime.testing import Harness
 
@@ -97,6 +98,13 @@ async def test_a_poisonous_event_holds_back_its_stream_only(harness: Harness) ->
         ("failed", "s-1"),
         ("held", "s-1"),
     ]
+
+
+def test_headers_of_a_dead_letter_come_back_as_they_were() -> None:
+    headers = (("ce_id", b"\x00\xff\xfd"), ("n\x00", "\ufffd".encode()), ("", b""))
+    packed = inbox.pack_headers(headers)
+    assert "\x00" not in str(packed)
+    assert inbox.unpack_headers(packed) == headers
 
 
 async def test_an_unknown_event_stops_a_projection_s_stream(harness: Harness) -> None:

@@ -22,8 +22,9 @@ from runtime import clock, migrate
 from runtime.batches import Record
 from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
+from runtime.crash_points import crash_point
 from runtime.database import Connection, connect, open_pool
-from runtime.inbox import Consumer
+from runtime.inbox import Consumer, unpack_headers
 from runtime.read_model import Table
 from runtime.relay import Relay
 from runtime.requests import RequestConsumer
@@ -32,6 +33,7 @@ from runtime.service import Service
 from runtime.settings import Settings
 
 DAY_MS = 86_400_000
+ONWARD = set(topics.ALL) - {topics.GATEWAY_REPLIES}
 ACTIONS = ["setup", "republish", "rebuild", "replay-dead-letters", "discard-dead-letters"]
 
 
@@ -210,6 +212,7 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
         )
         for table in tables:
             await connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own name
+    crash_point("mid_rebuild")
     await _until_reached(connection, consumer.name, targets)
     is_equal = True
     for table in tables:
@@ -250,15 +253,20 @@ async def digest(connection: Connection, table: Table) -> tuple[int, str]:
     return count, result.hexdigest()
 
 
-async def replay_dead_letters(settings: Settings, services: list[str]) -> int:
-    """Handle dead letters again, in order; returns how many are left."""
+async def replay_dead_letters(settings: Settings, services: list[str], because: str = "") -> int:
+    """Handle dead letters again, in order; returns how many are left.
+
+    With a reason, those that cannot be handled are given up, and what was held behind them is
+    handled. Nothing is forgotten: they lie in ``discarded_letters``. An event that is in its owner's
+    log and was discarded shows as a difference in the audit.
+    """
     left = 0
     bus = KafkaBus(settings)
     await bus.start()
     for name in services:
         service = build_service(name, settings)
         service.bus = bus
-        left += await replay_service(service)
+        left += await replay_service(service, because)
         if any(isinstance(one, RequestConsumer) for one in service.consumers):
             _say(
                 f"{name}: requests are never replayed: who asked has long been answered or has given"
@@ -268,66 +276,63 @@ async def replay_dead_letters(settings: Settings, services: list[str]) -> int:
     return left
 
 
-async def replay_service(service: Service) -> int:
+async def replay_service(service: Service, because: str = "") -> int:
     """Replay one service's dead letters; returns how many are left. ``service.bus`` sends replies."""
     service.pool = await open_pool(service.settings, service.name)
     consumers = {one.name: one for one in service.consumers if isinstance(one, Consumer)}
     try:
         async with service.pool.acquire() as connection:
-            handled = await _replay_all(connection, consumers)
+            handled, discarded = await _replay_all(connection, consumers, because)
             remaining: int = await connection.fetchval("SELECT count(*) FROM dead_letters")
     finally:
         await service.pool.close()
-    _say(f"{service.name}: {handled} dead letters handled, {remaining} left")
+    _say(
+        f"{service.name}: {handled} dead letters handled, {discarded} discarded, {remaining} left"
+    )
     return remaining
 
 
-async def discard_dead_letters(settings: Settings, services: list[str], because: str) -> None:
-    """Give up what a replay cannot handle, and handle what was held behind it.
-
-    Nothing is forgotten: the letters lie in ``discarded_letters``. An event that is in its owner's
-    log and was discarded shows as a difference in the audit.
-    """
-    for name in services:
-        discarded = -1
-        while discarded:
-            await replay_dead_letters(settings, [name])
-            connection = await connect(settings, name)
-            discarded = await connection.fetchval(
-                """
-                WITH gone AS (DELETE FROM dead_letters WHERE status = 'failed' RETURNING *),
-                     kept AS (
-                         INSERT INTO discarded_letters
-                         SELECT id, project_id, consumer, topic, partition, record_offset, stream_id,
-                                reason, key, headers, value, stored_at, $1, $2 FROM gone
-                         RETURNING id)
-                SELECT count(*) FROM kept
-                """,
-                clock.now(),
-                because,
-            )
-            await connection.close()
-            _say(f"{name}: {discarded} dead letters discarded")
-
-
-async def _replay_all(connection: Connection, consumers: dict[str, Consumer]) -> int:
-    """Replay until a round handles nothing: events go on arriving behind a held stream."""
-    handled = 0
+async def _replay_all(
+    connection: Connection, consumers: dict[str, Consumer], because: str
+) -> tuple[int, int]:
+    """Replay until a round does nothing: events go on arriving behind a held stream."""
+    handled = discarded = 0
     while True:
-        rows = await connection.fetch("SELECT * FROM dead_letters ORDER BY id LIMIT 10000")
+        ids = await connection.fetch("SELECT id FROM dead_letters ORDER BY id LIMIT 10000")
         stuck: set[tuple[str, str, str]] = set()
-        before = handled
-        for row in rows:
-            consumer = consumers.get(row["consumer"])
+        before = handled + discarded
+        for (letter_id,) in ids:
+            # One at a time: a letter may be as large as a record.
+            row = await connection.fetchrow("SELECT * FROM dead_letters WHERE id = $1", letter_id)
+            consumer = consumers.get(row["consumer"]) if row is not None else None
+            if row is None or consumer is None:
+                continue
             stream = (row["consumer"], row["project_id"], row["stream_id"])
-            if consumer is None or (consumer.reads_events and stream in stuck):
+            if consumer.reads_events and stream in stuck:
                 continue
             if await _replay_one(connection, consumer, row):
                 handled += 1
+            elif because:
+                await _discard(connection, letter_id, because)
+                discarded += 1
             else:
                 stuck.add(stream)
-        if handled == before:
-            return handled
+        if handled + discarded == before:
+            return handled, discarded
+
+
+async def _discard(connection: Connection, letter_id: int, because: str) -> None:
+    await connection.execute(
+        """
+        WITH gone AS (DELETE FROM dead_letters WHERE id = $1 RETURNING *)
+        INSERT INTO discarded_letters
+        SELECT id, project_id, consumer, topic, partition, record_offset, stream_id, reason, key,
+               headers, value, stored_at, $2, $3 FROM gone
+        """,
+        letter_id,
+        clock.now(),
+        because,
+    )
 
 
 async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.Record) -> bool:
@@ -337,7 +342,7 @@ async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.R
         row["record_offset"],
         row["key"],
         row["value"],
-        tuple((name, value.encode("latin-1")) for name, value in row["headers"]),
+        unpack_headers(row["headers"]),
     )
     try:
         async with connection.transaction():
@@ -356,8 +361,10 @@ async def _replay_one(connection: Connection, consumer: Consumer, row: asyncpg.R
             repr(error).replace("\x00", "\ufffd")[:2000],
         )
         return False
-    # A reply finds nobody waiting any more, but a request that is passed on has its effect elsewhere.
-    await consumer.host.bus.send_and_wait(outcome.sends)
+    # A reply finds nobody waiting any more, and may be addressed to nowhere; but a request that is
+    # passed on has its effect elsewhere.
+    onward = [one for one in outcome.sends if one.topic in ONWARD]
+    await consumer.host.bus.send_and_wait(onward)
     return True
 
 
@@ -367,7 +374,7 @@ def main() -> None:
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("services", nargs="*", help="default: all")
     parser.add_argument("--because", default="", help="why dead letters are discarded")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     settings = Settings()
     chosen = arguments.services or list(topics.SERVICES)
     unknown = set(chosen) - set(topics.SERVICES)
@@ -382,7 +389,7 @@ def main() -> None:
     elif arguments.action == "discard-dead-letters":
         if not arguments.because:
             parser.error("--because is missing: a later reader wants to know")
-        asyncio.run(discard_dead_letters(settings, chosen, arguments.because))
+        sys.exit(1 if asyncio.run(replay_dead_letters(settings, chosen, arguments.because)) else 0)
     else:
         sys.exit(1 if asyncio.run(replay_dead_letters(settings, chosen)) else 0)
 

@@ -303,6 +303,8 @@ class Consumer:
             outcome = await self.apply(connection, items, is_alone=is_alone)
             if not outcome.results:
                 outcome.results = [Result(item.envelope, "ok") for item in items]
+            if self.reads_events:
+                crash_point("inbox_after_apply")
         if dead:
             await self._store_dead(connection, dead)
             outcome.results.extend(Result(read.envelope, status) for read, status, _ in dead)
@@ -397,10 +399,7 @@ class Consumer:
                 status,
                 reason.replace("\x00", "\ufffd")[:2000],
                 record.key,
-                [
-                    [name, value.decode("latin-1").replace("\x00", "\ufffd")]
-                    for name, value in record.headers
-                ],
+                pack_headers(record.headers),
                 record.value,
                 now,
             )
@@ -614,6 +613,22 @@ def tell_results(
             }
             for envelope, outcome, error in results
         ],
+    )
+
+
+def pack_headers(headers: Iterable[tuple[str, bytes]]) -> list[list[str]]:
+    """Return headers as JSON that Postgres takes: U+FFFD, which is not Latin-1, stands for NUL."""
+    return [
+        [name.replace("\x00", "\ufffd"), value.decode("latin-1").replace("\x00", "\ufffd")]
+        for name, value in headers
+    ]
+
+
+def unpack_headers(packed: Iterable[Sequence[str]]) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers as they came."""
+    return tuple(
+        (name.replace("\ufffd", "\x00"), value.replace("\ufffd", "\x00").encode("latin-1"))
+        for name, value in packed
     )
 
 
