@@ -99,7 +99,21 @@ test: check ## Everything CI runs
 	@trap '$(STACK) down --dir .local/test >/dev/null; \
 	       $(STACK) down --dir .local/test-infra --unless-used >/dev/null' EXIT; \
 	$(PYTHON) -m pytest -m integration -n 2; \
-	$(PYTHON) -m pytest -m "e2e or chaos" tests
+	$(PYTHON) -m pytest -m "(e2e or chaos) and not full" tests
+
+# Full forms: more seeds, kills and rounds than the gate has time for.
+.PHONY: chaos
+chaos: install ## Faults in full: half an hour; writes tests/chaos/report.json
+	@trap '$(STACK) down --dir .local/test >/dev/null; \
+	       $(STACK) down --dir .local/test-infra --unless-used >/dev/null' EXIT; \
+	export CHAOS_REPORT=tests/chaos/report.json CHAOS_SEEDS=$${CHAOS_SEEDS:-1,2,3,4,5,6,7,8} \
+	       CHAOS_R05_ROUNDS=10 CHAOS_R17_KILLS=10 CHAOS_R24_KILLS=10 CHAOS_R26_CRASHES=10 \
+	       CHAOS_R26_BACKENDS=20 CHAOS_R27_S=30; \
+	$(PYTHON) -m pytest -s -m "chaos or full" tests
+
+.PHONY: reliability-report
+reliability-report: install ## Write docs/reliability.md from the last `make chaos`
+	@$(PYTHON) tools/reliability_report.py
 
 .PHONY: docs
 docs: install ## Generate OpenAPI and AsyncAPI documents, the lists of errors and limits

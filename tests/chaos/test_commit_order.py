@@ -19,6 +19,7 @@ from runtime.database import connect, prepare_connection
 from runtime.event_store import StoredEvent
 from runtime.relay import Relay
 from runtime.settings import Settings
+from tests.chaos.kit import report
 
 pytestmark = pytest.mark.chaos
 
@@ -75,6 +76,7 @@ async def test_the_relay_misses_nothing_and_keeps_streams_in_order(settings: Set
     _is_whole_and_in_order(bus.seen)
     await asyncio.sleep(0.2)  # the cursor is saved after the last batch was sent
     relay.cancel()
+    report("R15", writers=WRITERS, events=ALL, lost=0)
     assert await _audit(settings) == []
 
 

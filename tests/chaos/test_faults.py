@@ -10,7 +10,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 
 from contracts import topics
@@ -96,8 +98,6 @@ def _until_definite(api: Api, codes: list[str]) -> int:
 
 def _insist(call: Callable[[], int]) -> int:
     """Repeat a call until its outcome is definite."""
-    import httpx
-
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
@@ -139,28 +139,21 @@ def test_r26_postgres_crashes_and_no_acknowledged_write_is_lost(system: System) 
 
 def _crash_postgres(system: System) -> None:
     """Stop Postgres as a power cut would, and start it again."""
-    home = next((system.state.directory / "postgres").rglob("postmaster.pid"), None)
-    pid = int(home.read_text().split()[0]) if home else _postmaster(system)
-    os.kill(pid, signal.SIGQUIT)
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "Postgres down", 30)  # noqa: PTH110
+    status = Path(f"/proc/{_any_backend(system)}/stat").read_text()
+    postmaster = int(status.rpartition(")")[2].split()[1])
+    os.kill(postmaster, signal.SIGQUIT)
+    wait_until(lambda: not Path(f"/proc/{postmaster}").exists(), "Postgres down", 30)
     assert system.infra, "started again"
 
 
-def _postmaster(system: System) -> int:
-    found = rows(system, "SELECT pg_postmaster_start_time(), pg_backend_pid() AS pid")[0]["pid"]
-    return _parent(found)
-
-
-def _parent(pid: int) -> int:
-    from pathlib import Path
-
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def _any_backend(system: System) -> int:
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tessera-%' LIMIT 1"
+    return int(rows(system, sql)[0]["pid"])
 
 
 def _kill_a_backend(system: System) -> None:
     """Kill a backend: Postgres throws all connections out and recovers."""
-    sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tessera-%' LIMIT 1"
-    os.kill(rows(system, sql)[0]["pid"], signal.SIGKILL)
+    os.kill(_any_backend(system), signal.SIGKILL)
 
 
 def test_r17_the_broker_dies_twice(system: System) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from tests.chaos.kit import is_ready, load_factor, rows, say, send_signal
+from tests.chaos.kit import is_ready, load_factor, report, rows, say, send_signal
 from tests.system import Answer, Api, Json, System, cart, run, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
@@ -81,6 +81,7 @@ def test_r01_one_use_two_hundred_clients_and_a_ledger_that_dies(
     with Killer(system, "ledger", seed, lambda: len(answers) >= 200) as killer:
         run(_until_definite(api, _redemptions(code, 200), answers))
     say(f"R01: seed {seed}, {killer.kills} kills inside the burst")
+    report(f"R01-{seed}", seed=seed, clients=200, kills=killer.kills, lost=0)
     assert killer.kills >= 2, "the ledger died while the burst was on"
     outcome = Counter((answer.status, answer.key) for answer in answers)
     assert outcome == {(200, ""): 1, (400, "quantity_exceeded"): 199}, outcome
@@ -96,6 +97,7 @@ def test_r02_a_hundred_uses_five_hundred_clients_and_no_fault(system: System, ap
     assert outcome == {(200, ""): 100, (400, "quantity_exceeded"): 400}
     p99 = sorted(took)[int(len(took) * 0.99)]
     say(f"R02: p99 {p99:.2f} s at a load of {load_factor():.1f} per core")
+    report("R02", clients=500, p99_s=round(p99, 2), lost=0)
     assert p99 <= 2.0 * max(2.0, load_factor())
     log = rows(
         system,
@@ -128,6 +130,7 @@ def test_r10_the_same_key_at_once_has_one_effect_and_one_answer(api: Api) -> Non
             assert replayed.count(False) <= 1, "only the first answer is no replay"
         keys += len(answers)
     say(f"R10: {keys} keys, each {R10_TIMES} times at once")
+    report("R10", keys=keys, times=R10_TIMES, lost=0)
     assert keys >= 20
     assert api.must("GET", f"/v1/vouchers/{code}")["redemption"]["redeemed_quantity"] == keys
 
@@ -168,6 +171,7 @@ def test_r12_replies_cut_between_ledger_and_gateway_are_found_again(
     again = run(api.at_once(requests, retries=20))
     assert [answer.json for answer in again] == [answer.json for answer in first]
     say(f"R12: {cut} replies cut by {system.deaths} deaths in {sent} requests, all found again")
+    report("R12-ledger", replies_cut=cut, kills=system.deaths, lost=0)
     assert system.deaths >= 1
     assert cut >= R12_TRIALS
     assert api.must("GET", f"/v1/vouchers/{code}")["redemption"]["redeemed_quantity"] == sent
@@ -184,6 +188,7 @@ def test_r12_connections_cut_between_client_and_gateway_find_their_answer(api: A
     say(f"R12: {len(requests)} connections cut; {replayed} redemptions had been done by then")
     again = run(api.at_once(requests, retries=20))
     assert [answer.json for answer in again] == [answer.json for answer in answers]
+    report("R12-client", connections_cut=len(requests), lost=0)
     assert replayed > 0, "some connections were cut after the commit"
     redeemed = api.must("GET", f"/v1/vouchers/{code}")["redemption"]["redeemed_quantity"]
     assert redeemed == len(requests)
@@ -242,3 +247,83 @@ async def _cut_all(api: Api, requests: list[Request], chance: random.Random) -> 
         await asyncio.gather(
             *(cut(one, 0.005 + chance.random() * 0.3) for one in requests[start : start + 10])
         )
+
+
+R06_REDEMPTIONS = 100
+
+
+def test_r06_each_redemption_is_given_back_once_however_often_it_is_asked(api: Api) -> None:
+    code, card = api.voucher(quantity=R06_REDEMPTIONS), f"G-{uuid.uuid4().hex[:10]}"
+    gift = {"type": "GIFT_VOUCHER", "gift": {"amount": 1_000_000, "effect": "APPLY_TO_ORDER"}}
+    api.must("POST", f"/v1/vouchers/{card}", gift)
+    stacks = [
+        ("POST", "/v1/redemptions", cart(code, card), uuid.uuid4().hex)
+        for _ in range(R06_REDEMPTIONS)
+    ]
+    made = run(api.at_once(stacks, retries=60))
+    assert {answer.status for answer in made} == {200}
+    spent = 1_000_000 - api.must("GET", f"/v1/vouchers/{card}")["gift"]["balance"]
+    assert spent == R06_REDEMPTIONS * 1_900
+    back: list[Request] = [
+        (
+            "POST",
+            f"/v1/redemptions/{answer.json['parent_redemption']['id']}/rollbacks",
+            {},
+            uuid.uuid4().hex,
+        )
+        for answer in made
+        for _ in range(2)
+    ]
+    random.Random(6).shuffle(back)
+    outcome = Counter((one.status, one.key) for one in run(api.at_once(back, retries=60)))
+    assert outcome == {
+        (200, ""): R06_REDEMPTIONS,
+        (400, "already_rolled_back"): R06_REDEMPTIONS,
+    }
+    assert api.must("GET", f"/v1/vouchers/{code}")["redemption"]["redeemed_quantity"] == 0
+    assert api.must("GET", f"/v1/vouchers/{card}")["gift"]["balance"] == 1_000_000
+    report("R06", redemptions=R06_REDEMPTIONS, asked=len(back), lost=0)
+
+
+def test_r04_fifty_codes_share_a_budget_and_a_customer_has_one(system: System, api: Api) -> None:
+    """A budget of 20.00 and codes of 1.00: twenty uses, however many codes and clients there are."""
+    rules = {
+        "1": {"name": "campaign.orders.amount_discounted", "conditions": {"$less_than": [2_001]}},
+        "2": {"name": "campaign.redemptions.customers_count", "conditions": {"$is": [1]}},
+    }
+    codes = _campaign_codes(api, 50, rules)
+    ours = [
+        ("POST", "/v1/redemptions", cart(code, customer="one"), uuid.uuid4().hex) for code in codes
+    ]
+    outcome = Counter(one.status for one in run(api.at_once(ours, retries=60)))
+    assert outcome == {200: 1, 400: 49}, "one customer has one use of the campaign"
+    others = [
+        ("POST", "/v1/redemptions", cart(code), uuid.uuid4().hex) for code in codes for _ in "ab"
+    ]
+    outcome = Counter(one.status for one in run(api.at_once(others, retries=60)))
+    assert outcome == {200: 19, 400: 81}, "the budget is spent to the cent and no further"
+    sql = "SELECT account, used, limit_amount FROM ledger.accounts WHERE project_id = $1"
+    for row in rows(system, sql, api.project_id):
+        if row["account"].startswith("campaign-discount/"):
+            assert (row["used"], row["limit_amount"]) == (2_000, 2_000)
+    report("R04", clients=150, lost=0)
+
+
+def _campaign_codes(api: Api, count: int, rules: Json) -> list[str]:
+    rules["logic"] = "1 and 2"
+    rule = api.must("POST", "/v1/validation-rules", {"name": "shared", "rules": rules})
+    discount = {"type": "AMOUNT", "amount_off": 100, "effect": "APPLY_TO_ORDER"}
+    campaign = {
+        "name": f"Shared {uuid.uuid4().hex[:6]}",
+        "campaign_type": "DISCOUNT_COUPONS",
+        "type": "STATIC",
+        "vouchers_count": count,
+        "validation_rules": [rule["id"]],
+        "voucher": {"type": "DISCOUNT_VOUCHER", "discount": discount},
+    }
+    made = api.must("POST", "/v1/campaigns", campaign)
+    path = f"/v1/vouchers?campaign_id={made['id']}&limit=100"
+    listed = wait_until(
+        lambda: (found := api.must("GET", path))["total"] == count and found, "codes", 60
+    )
+    return [voucher["code"] for voucher in listed["vouchers"]]

@@ -16,7 +16,18 @@ from contracts import topics
 from contracts.catalog import IntakeRejected
 from runtime.consumer import IntakeConsumer, ProjectionConsumer, ReactionConsumer
 from runtime.requests import RequestConsumer
-from tests.chaos.kit import Reader, Sent, end_of, metric, produce, read_from, readers, rows, say
+from tests.chaos.kit import (
+    Reader,
+    Sent,
+    end_of,
+    metric,
+    produce,
+    read_from,
+    readers,
+    report,
+    rows,
+    say,
+)
 from tests.system import Api, System, run, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -66,6 +77,7 @@ def test_r21_every_consumer_keeps_what_it_cannot_read_and_goes_on(system: System
     for reader, _ in aims:
         if not isinstance(reader.consumer, IntakeConsumer):
             assert _given_up(system, reader) > metrics_from[reader.name], f"{reader.name}: metric"
+    report("R21", records=len(sent), consumers=len(metrics_from), lost=0)
     _idle_again(system)
     _nothing_but_the_letters_is_found(system)
     system.admin("discard-dead-letters", "--because", "R21 sent garbage")

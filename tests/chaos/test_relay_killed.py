@@ -16,7 +16,7 @@ from runtime.database import connect
 from runtime.event_store import StoredEvent
 from runtime.settings import Settings
 from runtime.testing.servers import Servers
-from tests.chaos.kit import say
+from tests.chaos.kit import report, say
 
 pytestmark = pytest.mark.chaos
 
@@ -61,6 +61,7 @@ async def test_nothing_is_lost_and_little_is_repeated(
     repeated = sum(seen.values()) - EVENTS
     assert 0 < repeated <= KILLS * limits.RELAY_EVENTS_MAX, "the kills hit after a send"
     assert await _audit(settings) == []
+    report("R16", kills=KILLS, events=EVENTS, repeated=repeated, lost=0)
     say(f"R16: {KILLS} kills between sending and saving, {repeated} events repeated, none lost")
 
 

@@ -15,7 +15,7 @@ import gateway.operations
 from contracts import topics
 from demo.outside import HookReceiver
 from gateway.http import CLIENT, MANAGEMENT, OPERATIONS, SERVER, Operation
-from tests.chaos.kit import rows, say
+from tests.chaos.kit import report, rows, say
 from tests.chaos.twins import HEADERS, PARAMETER, Twin
 from tests.system import Answer, Api, System, wait_until
 
@@ -59,6 +59,7 @@ def test_r38_without_the_right_key_nothing_is_told_and_nothing_done(
             _shows_nothing(answer, victim, where, sent="")
             outcome[name, answer.status] += 1
     assert _events(system, victim.api.project_id) == before
+    report("R38", operations=len(OPERATIONS), wrong_keys=sum(outcome.values()), lost=0)
     say(f"R38: {sum(outcome.values())} calls without the right key: {dict(outcome)}")
     assert sum(outcome.values()) >= 5 * len(OPERATIONS)
 
