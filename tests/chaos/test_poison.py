@@ -221,7 +221,7 @@ FOR EACH ROW EXECUTE FUNCTION {schema}.break_poison()
 BROKEN = {
     "gateway": ["customers", "products", "vouchers", "orders"],
     "engine": ["vouchers"],
-    "webhooks": ["deliveries"],
+    "webhooks": ["hooks"],
 }
 
 

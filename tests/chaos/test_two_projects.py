@@ -82,6 +82,7 @@ def test_r38_another_project_s_key_opens_nothing(system: System, twins: tuple[Tw
     victim, other = twins
     before = _events(system, victim.api.project_id)
     outcome: Counter[int] = Counter()
+    sent = ""
     for operation in _operations():
         if operation.path == "/management/v1/projects":
             continue
@@ -92,7 +93,7 @@ def test_r38_another_project_s_key_opens_nothing(system: System, twins: tuple[Tw
             # A body may be refused before anybody looks for what it is about: then one of them is.
             assert any(answer.status in REFUSED for answer in answers), where
             assert all(answer.status in REFUSED | {400} for answer in answers), where
-        sent = path + json.dumps(victim.body(operation))
+        sent += path + json.dumps(victim.body(operation))
         for answer in answers:
             assert answer.status < 500, where
             _shows_nothing(answer, victim, where, sent)
@@ -109,8 +110,10 @@ def test_r38_webhooks_and_log_lines_are_the_project_s_own(
     for twin in twins:
         wait_until(lambda twin=twin: _hooks(system, twin), "webhooks of both")
     foreign = {twins[0].api.project_id: twins[1], twins[1].api.project_id: twins[0]}
-    kept = rows(system, "SELECT project_id, id, endpoint_id FROM webhooks.deliveries")
-    owner = {row["id"]: row["project_id"] for row in kept}
+    kept = rows(
+        system, "SELECT project_id, delivery_id, hook_id, endpoint_id FROM webhooks.deliveries"
+    )
+    owner = {row[name]: row["project_id"] for row in kept for name in ("delivery_id", "hook_id")}
     endpoints = {twin.ids["webhookId"]: twin.api.project_id for twin in twins}
     assert all(endpoints.get(r["endpoint_id"], r["project_id"]) == r["project_id"] for r in kept)
     seen = 0

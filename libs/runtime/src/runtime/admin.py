@@ -286,9 +286,7 @@ async def replay_service(service: Service, because: str = "") -> int:
             remaining: int = await connection.fetchval("SELECT count(*) FROM dead_letters")
     finally:
         await service.pool.close()
-    _say(
-        f"{service.name}: {handled} dead letters handled, {discarded} discarded, {remaining} left"
-    )
+    _say(f"{service.name}: {handled} dead letters handled, {discarded} discarded, {remaining} left")
     return remaining
 
 
