@@ -28,7 +28,7 @@ SHOWN: JsonObject = {
         "object": {"type": "string", "enum": ["distribution"]},
         "name": {"type": "string"},
         "trigger": {"type": "object"},
-        "campaign_id": {"type": ["string", "null"]},
+        "campaign_id": {"type": "string", "nullable": True},
         "join_once": {"type": "boolean"},
         "message": {"type": "object"},
         "active": {"type": "boolean"},
