@@ -21,7 +21,7 @@ from tests.chaos.journal import Journal, Load, judge
 from tests.chaos.kit import is_ready, report, rows, say, send_signal
 from tests.system import Api, System, cart, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.full, pytest.mark.timeout(600)]
 
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 

@@ -25,6 +25,7 @@ sys.exit(demo.__main__.main())
 """
 
 
+@pytest.mark.full
 def test_the_day_is_as_expected(system: System) -> None:
     done = _play("-m", "demo")
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -32,6 +33,7 @@ def test_the_day_is_as_expected(system: System) -> None:
     assert "audit: clean" in system.audit()
 
 
+@pytest.mark.full
 def test_a_day_with_a_wrong_step_fails_and_says_which(system: System) -> None:
     done = _play("-c", WRONG)
     assert done.returncode == 1, done.stdout[-4000:]

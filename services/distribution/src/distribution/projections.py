@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from contracts import campaigns as events
-from contracts import ids
+from contracts import ids, promotions
 from contracts.campaigns import Campaign, VouchersGenerated
 from contracts.messages import Envelope
 from runtime.read_model import Fold, Projection, RowKey, Rows, Table
@@ -110,5 +110,16 @@ PROJECTION = Projection(
         events.ValidationRuleDeleted,
         events.ValidationRuleAssigned,
         events.ValidationRuleUnassigned,
+        promotions.CategoryCreated,
+        promotions.CategoryUpdated,
+        promotions.CategoryDeleted,
+        promotions.PromotionTierCreated,
+        promotions.PromotionTierUpdated,
+        promotions.PromotionTierEnabled,
+        promotions.PromotionTierDisabled,
+        promotions.PromotionTierDeleted,
+        promotions.PromotionStackCreated,
+        promotions.PromotionStackUpdated,
+        promotions.PromotionStackDeleted,
     ],
 )
