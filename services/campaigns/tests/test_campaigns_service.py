@@ -413,7 +413,8 @@ async def test_publication_starts_the_period_of_a_code(harness):
     [
         ({"name": ""}, "name"),
         ({"name": 5}, "name"),
-        ({"voucher": {"discount": {"type": "UNIT"}}}, "voucher.discount.type"),
+        ({"voucher": {"discount": {"type": "MAGIC"}}}, "voucher.discount.type"),
+        ({"voucher": {"discount": {"type": "UNIT"}}}, "voucher.discount.unit_type"),
         ({"voucher": {"discount": {"type": "PERCENT", "percent_off": 101}}}, "percent_off"),
         ({"voucher": {"redemption": {"quantity": 0}}}, "voucher.redemption.quantity"),
         ({"voucher": {"code_config": {"charset": ""}}}, "voucher.code_config.charset"),
