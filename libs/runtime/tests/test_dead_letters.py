@@ -10,7 +10,7 @@ import pytest_asyncio
 from counter_service import Count, Counted
 
 from contracts.catalog import IntakeRejected
-from contracts.messages import Envelope, Reply
+from contracts.messages import Envelope
 from runtime import admin, event_store
 from runtime.inbox import Consumer
 from runtime.settings import Settings
@@ -70,7 +70,7 @@ async def test_a_command_is_answered_as_a_fault_and_has_its_effect_once_mended(
         Counted(name="poison", by=1),
         Counted(name="poison", by=2),
     ]
-    assert [Reply.from_json(one.value).body for one in bus.sent] == [{"total": 1}, {"total": 3}]
+    assert bus.sent == [], "whoever asked has long been answered"
     again = await harness.command("p1", Count(name="poison", by=2), key="k", fingerprint="f")
     assert (again.replayed, again.body) == (True, {"total": 3})
 

@@ -443,7 +443,7 @@ class Consumer:
                 await self._ensure_offsets(other, set(places))
             raise TryAgain
         self._check_gaps(places, stored)
-        return [read for read in reads if self._is_fresh(read, stored)], places
+        return self._fresh(reads, stored), places
 
     def _check_gaps(self, places: dict[Place, "_Advanced"], stored: dict[Place, Any]) -> None:
         for place, at in places.items():
@@ -454,11 +454,25 @@ class Consumer:
                 message = f"{place}: stored {expected}, fetched {at.first_offset}"
                 raise _Gap(message)
 
-    def _is_fresh(self, read: Read, stored: dict[Place, Any]) -> bool:
-        row = stored[read.record.topic, read.record.partition]
-        if self.reads_events and read.envelope is not None and read.envelope.position:
-            return bool(read.envelope.position > row["previous_position"])
-        return bool(read.record.offset >= row["previous_offset"])
+    def _fresh(self, reads: Sequence[Read], stored: dict[Place, Any]) -> list[Read]:
+        """Return what was not handled before.
+
+        An event that its relay published twice has two offsets and one position; both may stand in this
+        very batch, most surely when a read model is rebuilt.
+        """
+        newest = {place: row["previous_position"] for place, row in stored.items()}
+        fresh = []
+        for read in reads:
+            place = (read.record.topic, read.record.partition)
+            position = read.envelope.position if self.reads_events and read.envelope else 0
+            if position:
+                is_fresh = position > newest[place]
+                newest[place] = max(position, newest[place])
+            else:
+                is_fresh = read.record.offset >= stored[place]["previous_offset"]
+            if is_fresh:
+                fresh.append(read)
+        return fresh
 
     async def _ensure_offsets(self, connection: Connection, places: set[Place]) -> dict[Place, Any]:
         """Return the stored offsets of the partitions; starts those that are new at zero."""

@@ -133,7 +133,7 @@ class Front:
             sent["Idempotency-Key"] = key
         response = await self._client.request(method, path, content=content, headers=sent)
         is_json = response.headers.get("content-type", "").startswith("application/json")
-        shown = orjson.loads(response.content) if is_json else None
+        shown = orjson.loads(response.content) if is_json and response.content else None
         return Answer(response.status_code, shown, response.content, response.headers)
 
 

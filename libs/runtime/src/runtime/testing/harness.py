@@ -143,8 +143,11 @@ class Harness:
             )
         await self._feed(topics.events(source), records)
 
-    async def deliver_own(self) -> None:
-        """Deliver the service's own new events to those of its consumers that read its topic."""
+    async def deliver_own(self, *, times: int = 1) -> None:
+        """Deliver the service's own new events to those of its consumers that read its topic.
+
+        ``times``: how often they stand in the batch, as after a relay that died before it noted them.
+        """
         source = self.service.name
         start = self._positions[source]
         async with self.service.pool.acquire() as connection:
@@ -156,7 +159,7 @@ class Harness:
                 event_store.envelope_of(row, source).to_headers(),
                 row["partition"],
             )
-            for row in rows
+            for row in rows * times
         ]
         if rows:
             self._positions[source] = rows[-1]["position"]
