@@ -31,6 +31,11 @@ class Project:
         self.world = World(self.id)
         self._client = client
         self.headers = {"X-App-Id": made.server.app_id, "X-App-Token": made.server.token}
+        self.client_headers = {
+            "X-Client-Application-Id": made.client.app_id,
+            "X-Client-Token": made.client.token,
+            "Origin": "https://shop.example",
+        }
 
     async def get(self, path: str, **query: Any) -> Answer:
         """Ask; any 2xx body is checked against ``openapi.json`` and by the official client."""
@@ -39,6 +44,10 @@ class Project:
     async def ask(self, path: str, query: Sequence[tuple[str, Any]] = ()) -> Answer:
         params = [(name, str(value)) for name, value in query]
         return await _get(self._client, quote(path), params, self.headers)
+
+    async def ask_client_side(self, path: str, query: Sequence[tuple[str, Any]]) -> Answer:
+        params = [(name, str(value)) for name, value in query]
+        return await _get(self._client, path, params, self.client_headers)
 
     async def must(self, path: str, **query: Any) -> Any:
         answer = await self.get(path, **query)

@@ -16,7 +16,17 @@ from contracts.campaigns import (
     VoucherDefinition,
     VouchersGenerationStarted,
 )
-from contracts.catalog import Product, ProductCreated, ProductUpdated, Sku, SkuCreated, SkuUpdated
+from contracts.catalog import (
+    Product,
+    ProductCollection,
+    ProductCollectionCreated,
+    ProductCollectionUpdated,
+    ProductCreated,
+    ProductUpdated,
+    Sku,
+    SkuCreated,
+    SkuUpdated,
+)
 from contracts.customers import (
     Customer,
     CustomerCreated,
@@ -28,6 +38,14 @@ from contracts.customers import (
 from contracts.distribution import Publication, PublicationSucceeded
 from contracts.ledger import BalanceAdjusted, RedeemedItem, RedemptionSucceeded
 from contracts.messages import Event
+from contracts.promotions import (
+    PromotionStack,
+    PromotionStackCreated,
+    PromotionStackUpdated,
+    PromotionTier,
+    PromotionTierCreated,
+    PromotionTierUpdated,
+)
 from services.gateway.tests.reads.world import GIFT, PERCENT, Happened, World
 
 SUMMER = datetime(2026, 7, 10, 12, 0, tzinfo=UTC)
@@ -40,6 +58,7 @@ def more(world: World) -> list[Happened]:
     """Return what happened later in the year, in the same project."""
     told = [
         *[("campaigns", stream, event) for stream, event in _campaigns(world)],
+        *[("campaigns", stream, event) for stream, event in _promotions()],
         *[("catalog", stream, event) for stream, event in _catalog(world)],
         *[("customers", stream, event) for stream, event in _customers(world)],
         *[("distribution", stream, event) for stream, event in _publications(world)],
@@ -114,6 +133,49 @@ def _campaigns(world: World) -> list[tuple[str, Event]]:
     ]
 
 
+def _promotions() -> list[tuple[str, Event]]:
+    """Return a promotion that is on, beside one that is off, and a tier of it that is not."""
+    promotion = Campaign(
+        id="camp_6",
+        name="Summer tiers",
+        campaign_type="PROMOTION",
+        type="AUTO_UPDATE",
+        created_at=SUMMER.replace(day=12),
+    )
+    tier = PromotionTier(
+        id="promo_7",
+        campaign_id="camp_6",
+        name="Sun",
+        action={"discount": {"type": "AMOUNT", "amount_off": 200.0}},
+        created_at=SUMMER,
+    )
+    later = tier.model_copy(
+        update={"id": "promo_8", "start_date": NEXT_YEAR, "updated_at": SUMMER.replace(day=11)}
+    )
+    stack = PromotionStack(
+        id="stack_7",
+        campaign_id="camp_6",
+        name="All",
+        tier_ids=["promo_7", "promo_8"],
+        created_at=SUMMER,
+    )
+    named = stack.model_copy(update={"name": "Every", "updated_at": SUMMER.replace(day=11)})
+    # Two of the campaign that has one already, so that its own list has something to sort.
+    others = [
+        stack.model_copy(update={"id": f"stack_{n}", "campaign_id": "camp_3", "name": f"S{n}"})
+        for n in (8, 9)
+    ]
+    return [
+        ("campaign-camp_6", CampaignCreated(campaign=promotion)),
+        ("promotion-tier-promo_7", PromotionTierCreated(tier=tier)),
+        ("promotion-tier-promo_8", PromotionTierCreated(tier=later)),
+        ("promotion-tier-promo_8", PromotionTierUpdated(tier=later)),
+        ("promotion-stack-stack_7", PromotionStackCreated(stack=stack)),
+        ("promotion-stack-stack_7", PromotionStackUpdated(stack=named)),
+        *[(f"promotion-stack-{one.id}", PromotionStackCreated(stack=one)) for one in others],
+    ]
+
+
 def _catalog(world: World) -> list[tuple[str, Event]]:
     hat = Product(id="prod_3", source_id="hat", name="Hat", created_at=SUMMER)
     newer = hat.model_copy(update={"updated_at": SUMMER.replace(day=11)})
@@ -132,6 +194,22 @@ def _catalog(world: World) -> list[tuple[str, Event]]:
         ("sku-sku_3", SkuCreated(sku=size)),
         ("sku-sku_3", SkuUpdated(sku=size)),
         ("sku-sku_4", SkuCreated(sku=other)),
+        *_collections(),
+    ]
+
+
+def _collections() -> list[tuple[str, Event]]:
+    hats = ProductCollection(
+        id="pc_4",
+        name="Hats",
+        type="STATIC",
+        products=[{"id": "prod_3", "object": "product"}],
+        created_at=SUMMER,
+    )
+    newer = hats.model_copy(update={"updated_at": SUMMER.replace(day=11)})
+    return [
+        ("collection-pc_4", ProductCollectionCreated(collection=hats)),
+        ("collection-pc_4", ProductCollectionUpdated(collection=newer)),
     ]
 
 

@@ -25,15 +25,15 @@ pytestmark = pytest.mark.integration
 Json = dict[str, Any]
 Look = Callable[[Json], Any]
 
-HAS_NO_CHOICE = "/v1/product-collections"
-"""The filled project has too few of them to sort; tests/e2e/test_rules_and_collections.py lists them."""
-LISTS = [
-    one.name
-    for one in OPERATIONS
-    if isinstance(one.query, Listing) and not one.path.startswith(HAS_NO_CHOICE)
-]
+LISTS = [one.name for one in OPERATIONS if isinstance(one.query, Listing)]
 QUERIES: dict[str, Json] = {name: DOCUMENT["queries"].get(name, {}) for name in LISTS}
-PATHS = {"{code}": "GIFT", "{productId}": "shoe", "{validationRuleId}": "val_1"}
+PATHS = {
+    "{code}": "GIFT",
+    "{productId}": "shoe",
+    "{validationRuleId}": "val_1",
+    "{campaignId}": "camp_3",
+    "{productCollectionId}": "pc_1",
+}
 
 PAGING = {"limit", "page", "order", "starting_after_id", "starting_after"}
 """Checked by tests of their own."""
@@ -48,10 +48,15 @@ NO_MEANING_FILTERS = {
     "GET /v1/redemptions user_login",
 }
 NO_MEANING_ORDERS = {
-    # Published by mistake: products and SKUs have no such field. The id decides.
+    # Published by mistake: products, SKUs and collections have no such field. The id decides.
     *(
-        f"GET /v1/products{tail} {sign}{order}"
-        for tail in ("", "/{productId}/skus")
+        f"GET /v1/{path} {sign}{order}"
+        for path in (
+            "products",
+            "products/{productId}/skus",
+            "product-collections",
+            "product-collections/{productCollectionId}/products",
+        )
         for sign in ("", "-")
         for order in ("type", "code", "campaign", "category")
     ),
@@ -75,7 +80,13 @@ def parent(one: Json) -> Any:
     return (one.get("voucher") or {}).get("campaign_id") or (tier.get("campaign") or {}).get("id")
 
 
-CAMPAIGN_NAMES = {"camp_1": "Autumn", "camp_2": "Gifts", "camp_4": "Friends", "camp_5": "Cards"}
+CAMPAIGN_NAMES = {
+    "camp_1": "Autumn",
+    "camp_2": "Gifts",
+    "camp_3": "Tiers",
+    "camp_4": "Friends",
+    "camp_5": "Cards",
+}
 OF_CODE = {"GEN": "camp_1", "GIF": "camp_2", "FRI": "camp_4", "CAR": "camp_5"}
 
 
@@ -159,6 +170,10 @@ LOOKS: dict[str, dict[str, Look]] = {
         "related_object_id": at("vouchers_id"),
     },
     "GET /v1/validation-rules-assignments": {"rule": at("rule_id")},
+    **{
+        f"GET {path}": {"is_available": lambda one: one["id"] == "promo_7"}
+        for path in ("/v1/promotions/tiers", "/client/v1/promotions/tiers")
+    },
 }
 WORDS: dict[str, dict[Any, str]] = {
     "GET /v1/redemptions result": {"SUCCESS": "Success", "FAILURE": "Failure"},
@@ -189,6 +204,8 @@ class Asking:
     async def ask(self, *query: tuple[str, Any]) -> Answer:
         if self.path.startswith("/management/"):
             return await self.site.manage(self.path, **dict(query))
+        if self.path.startswith("/client/"):
+            return await self.project.ask_client_side(self.path, query)
         return await self.project.ask(self.path, query)
 
     async def ids(self, *query: tuple[str, Any]) -> list[str]:
@@ -327,17 +344,17 @@ async def test_states_of_campaigns_select(full: Site) -> None:
     documented = QUERIES[asking.name]["filters"]["properties"]
     states = {
         "status": {
-            "$active": {"camp_1", "camp_2"},
+            "$active": {"camp_1", "camp_2", "camp_6"},
             "$failed": {"camp_3"},
             "$in_progress": {"camp_5"},
             "$expired": {"camp_4"},
             "before_start": {"camp_5"},
         },
         "active": {
-            "$enabled": {"camp_1", "camp_2", "camp_4", "camp_5"},
+            "$enabled": {"camp_1", "camp_2", "camp_4", "camp_5", "camp_6"},
             "$disabled": {"camp_3"},
             "$expired": {"camp_4"},
-            "$active": {"camp_1", "camp_2"},
+            "$active": {"camp_1", "camp_2", "camp_6"},
         },
     }
     status = documented["status"]["properties"]["conditions"]["properties"]

@@ -11,6 +11,7 @@ from gateway import queries, references
 from gateway.body import LIST, NAME, OBJECT, one_of, required
 from gateway.collections import products_in
 from gateway.http import Answer, Call, not_found, operation
+from gateway.operations.products import FOREIGN
 from gateway.paging import read_page
 from gateway.query import TEXT, Column, Listing, Parameter, columns
 
@@ -21,7 +22,7 @@ FIELDS = {
     "filter": OBJECT,
 }
 COLLECTIONS = Listing(
-    orders=columns("created_at", "updated_at", "name"),
+    orders={**columns("created_at", "updated_at", "name"), **FOREIGN},
     dates=columns("created_at", "updated_at"),
     filters={
         "name": Column("t.name"),
@@ -30,7 +31,7 @@ COLLECTIONS = Listing(
     },
 )
 PRODUCTS = Listing(
-    orders=columns("created_at", "updated_at", "name", "source_id"),
+    orders={**columns("created_at", "updated_at", "name", "source_id"), **FOREIGN},
     parameters={
         "starting_after": Parameter(
             TEXT, about="Id of a product or SKU behind which the page begins."
