@@ -78,7 +78,6 @@ def test_r38_by_the_names_both_have_each_gets_its_own(twins: tuple[Twin, Twin]) 
     assert shown >= 30, "the twins' own things are shown, else this shows nothing"
 
 
-@pytest.mark.full  # Its bodies do not know the newest operations yet.
 def test_r38_another_project_s_key_opens_nothing(system: System, twins: tuple[Twin, Twin]) -> None:
     victim, other = twins
     before = _events(system, victim.api.project_id)
