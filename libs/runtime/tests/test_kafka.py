@@ -1,67 +1,19 @@
 """Whole services in one process, on a real broker and a real Postgres."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 
-import asyncpg
 import counter_service as counter
 import pytest
-import pytest_asyncio
 from counter_service import Count
 
 from contracts import topics
 from contracts.messages import Envelope
-from runtime import admin, clock, ids, migrate
+from runtime import admin, clock, ids
 from runtime.bus import KafkaBus, Outgoing
 from runtime.service import Service
 from runtime.settings import Settings
-from runtime.testing.servers import Servers
 
 pytestmark = pytest.mark.integration
-
-NOTES = """
-CREATE TABLE notes (project_id text, name text);
-CREATE TABLE counters (project_id text, name text, total bigint, doc jsonb,
-                       PRIMARY KEY (project_id, name));
-"""
-
-
-@pytest_asyncio.fixture
-async def settings(leased_settings: Settings, servers: Servers) -> Settings:
-    settings = leased_settings.model_copy(
-        update={
-            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-            "topic_prefix": f"t{secrets.token_hex(4)}.",
-        }
-    )
-    administrator = await asyncpg.connect(settings.database_url)
-    for name in ("catalog", "gateway"):
-        await migrate.create_role_and_schema(administrator, settings, name)
-    await administrator.close()
-    await admin.create_topics(settings, list(topics.ALL))
-    return settings
-
-
-@pytest_asyncio.fixture
-async def gateway(settings: Settings) -> AsyncIterator[Service]:
-    service = Service("gateway", settings, with_rpc=True)
-    await admin.migrate_service(service)
-    await service.start()
-    yield service
-    await service.stop()
-
-
-@pytest_asyncio.fixture
-async def catalog(settings: Settings) -> AsyncIterator[Service]:
-    service = counter.build(settings)
-    await admin.migrate_service(service)
-    connection = await admin.connect(settings, "catalog")
-    await connection.execute(NOTES)
-    await connection.close()
-    await service.start()
-    yield service
-    await service.stop()
 
 
 async def test_a_command_travels_and_its_event_comes_back(
@@ -97,9 +49,9 @@ async def test_many_callers_at_once_each_get_their_answer(
 
 
 async def test_garbage_becomes_a_dead_letter_and_the_rest_goes_on(
-    catalog: Service, gateway: Service, settings: Settings
+    catalog: Service, gateway: Service, kafka_settings: Settings
 ) -> None:
-    bus = KafkaBus(settings)
+    bus = KafkaBus(kafka_settings)
     await bus.start()
     envelope = Envelope(
         id=ids.new_id("msg"), type="counter.count.v1", source="x", time=clock.now(), project_id="p"
@@ -129,7 +81,7 @@ async def test_garbage_becomes_a_dead_letter_and_the_rest_goes_on(
 
 
 async def test_a_restart_goes_on_where_it_was(
-    catalog: Service, gateway: Service, settings: Settings
+    catalog: Service, gateway: Service, kafka_settings: Settings
 ) -> None:
     for number in range(3):
         await gateway.rpc.call(
@@ -140,7 +92,7 @@ async def test_a_restart_goes_on_where_it_was(
             idempotency_key=f"k{number}",
         )
     await catalog.stop()
-    again = counter.build(settings)
+    again = counter.build(kafka_settings)
     await again.start()
     try:
         reply = await gateway.rpc.call(
@@ -159,7 +111,7 @@ async def test_a_restart_goes_on_where_it_was(
 
 
 async def test_republish_and_rebuild_change_nothing(
-    catalog: Service, gateway: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    catalog: Service, gateway: Service, kafka_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin, "build_service", lambda name, given: counter.build(given))
     monkeypatch.setattr(topics, "SERVICES", ("catalog", "gateway"))
@@ -168,9 +120,9 @@ async def test_republish_and_rebuild_change_nothing(
             "catalog.commands", "a", Count(name=f"n{number}", by=1), project_id="p"
         )
     await catalog.positions.wait(reply.positions, 10)
-    await admin.republish(settings, ["catalog"])
+    await admin.republish(kafka_settings, ["catalog"])
     reply = await gateway.rpc.call("catalog.commands", "a", Count(name="z", by=1), project_id="p")
     await catalog.positions.wait(reply.positions, 30)
-    assert await admin.rebuild(settings, ["catalog"])
+    assert await admin.rebuild(kafka_settings, ["catalog"])
     async with catalog.pool.acquire() as connection:
         assert await connection.fetchval("SELECT sum(total) FROM counters") == 21

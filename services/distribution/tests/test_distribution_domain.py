@@ -7,16 +7,12 @@ import pytest
 from contracts.distribution import (
     CreateDistribution,
     Distribution,
-    DistributionCreated,
-    DistributionUpdated,
     Publish,
-    UpdateDistribution,
 )
-from contracts.errors import DomainError, DuplicateFound, InvalidPayload, NotFound
+from contracts.errors import DomainError, InvalidPayload
 from distribution import limits, templates
 from distribution.domain.distribution import (
     decide_create_distribution,
-    decide_update_distribution,
 )
 from distribution.domain.publication import check_publish
 from distribution.queries import Message
@@ -40,19 +36,6 @@ def create(state=None, **changes):
 
 def made(**changes) -> Distribution:
     return create(**changes)[0].distribution
-
-
-def test_a_distribution_is_live_at_once():
-    assert create() == [
-        DistributionCreated(
-            distribution=Distribution(id="dist_1", active=True, created_at=NOON, **DEFINITION)
-        )
-    ]
-
-
-def test_a_second_one_with_the_same_id_is_refused():
-    with pytest.raises(DuplicateFound):
-        create(made())
 
 
 @pytest.mark.parametrize(
@@ -101,27 +84,6 @@ def test_what_is_wrong_is_named(changes, at_fault):
         create(**changes)
     assert refused.value.prop == at_fault
     assert refused.value.details.startswith(f"{at_fault}: must ")
-
-
-def test_only_changes_are_recorded():
-    command = UpdateDistribution(
-        distribution_id="dist_1", changes={"active": False, "name": "Abandoned carts"}
-    )
-    later = NOON.replace(hour=13)
-    assert decide_update_distribution(made(), command, later, templates.check) == [
-        DistributionUpdated(
-            distribution=made().model_copy(update={"active": False, "updated_at": later})
-        )
-    ]
-    same = UpdateDistribution(distribution_id="dist_1", changes={"active": True})
-    assert decide_update_distribution(made(), same, later, templates.check) == []
-
-
-def test_an_unknown_distribution_is_not_found():
-    with pytest.raises(NotFound):
-        decide_update_distribution(
-            None, UpdateDistribution(distribution_id="dist_9", changes={}), NOON, templates.check
-        )
 
 
 @pytest.mark.parametrize(

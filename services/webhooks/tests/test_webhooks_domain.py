@@ -9,28 +9,20 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from contracts import campaigns, customers, distribution, ids, ledger, promotions
 from contracts.campaigns import Campaign, ValidationRule, Voucher, VoucherDefinition
-from contracts.errors import DomainError, DuplicateFound, ErrorBody, InvalidPayload, NotFound
+from contracts.errors import DomainError, ErrorBody, InvalidPayload
 from contracts.messages import TYPES, Event
 from contracts.webhooks import (
     CreateEndpoint,
-    DeleteEndpoint,
     DeliveryAttempted,
     Endpoint,
-    EndpointCreated,
-    EndpointDeleted,
-    EndpointDisabled,
-    EndpointUpdated,
     UpdateEndpoint,
 )
 from webhooks import limits
-from webhooks.domain import endpoint as endpoints
 from webhooks.domain.address import is_public, read_target_url
 from webhooks.domain.delivery import Answer, Attempt, Verdict, evolve, judge
 from webhooks.domain.endpoint import (
     EndpointState,
     decide_create_endpoint,
-    decide_delete_endpoint,
-    decide_disable,
     decide_update_endpoint,
 )
 from webhooks.domain.mapping import IGNORED, MAPPED, Known, NotYetKnown, body, hooks, references
@@ -193,29 +185,6 @@ def create(**changes):
 ENDPOINT = Endpoint(
     id="wh_1", target_url="https://shop.example/", events=["*"], secret="sealed", created_at=NOON
 )
-
-
-def test_an_endpoint_is_created_changed_disabled_and_deleted():
-    created = decide_create_endpoint(None, create(), NOON, read_url, 0)
-    assert created == [EndpointCreated(endpoint=ENDPOINT)]
-    state = endpoints.evolve(None, created[0])
-    change = UpdateEndpoint(endpoint_id="wh_1", changes={"active": False, "events": ["*"]})
-    later = NOON + timedelta(hours=1)
-    changed = ENDPOINT.model_copy(update={"active": False, "updated_at": later})
-    assert decide_update_endpoint(state, change, later, read_url) == [
-        EndpointUpdated(endpoint=changed)
-    ]
-    same = UpdateEndpoint(endpoint_id="wh_1", changes={"active": True})
-    assert decide_update_endpoint(state, same, later, read_url) == []
-    assert decide_disable(state, "why", later) == [EndpointDisabled(endpoint=changed, reason="why")]
-    assert decide_disable(EndpointState(endpoint=changed), "why", later) == []
-    deleted = decide_delete_endpoint(state, DeleteEndpoint(endpoint_id="wh_1"), later)
-    assert deleted == [EndpointDeleted(endpoint_id="wh_1", deleted_at=later)]
-    gone = endpoints.evolve(state, deleted[0])
-    with pytest.raises(NotFound):
-        decide_update_endpoint(gone, same, later, read_url)
-    with pytest.raises(DuplicateFound):
-        decide_create_endpoint(gone, create(), later, read_url, 0)
 
 
 @pytest.mark.parametrize(

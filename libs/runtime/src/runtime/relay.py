@@ -34,10 +34,21 @@ class Relay:
         self._service = service
         self._bus = bus
         self._woken = asyncio.Event()
+        self._is_leading = False
+        self._empty_looks = 0
 
     def wake(self) -> None:
         """Look now."""
         self._woken.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until everything committed so far is published, if this process is the one that does."""
+        seen = self._empty_looks
+        async with asyncio.timeout(timeout_s):
+            # The first empty look may have begun before the last commit; the second has not.
+            while self._is_leading and self._empty_looks < seen + 2:
+                self.wake()
+                await asyncio.sleep(0.005)
 
     async def run(self) -> None:
         """Publish until cancelled; any fault is retried with a new election."""
@@ -59,12 +70,14 @@ class Relay:
                 await self._pass_on(connection)
             logger.info("relay_elected")
             await connection.add_listener(WOKEN, lambda *_: self.wake())
+            self._is_leading = True
             # A lost cursor only repeats events, so its commits need not wait for the disk.
             await connection.execute("SET synchronous_commit = off")
             cursor = await connection.fetchval("SELECT position FROM relay_cursor")
             while True:
                 cursor = await self.publish_next(connection, cursor)
         finally:
+            self._is_leading = False
             with contextlib.suppress(Exception):
                 await connection.close(timeout=1)
 
@@ -93,6 +106,7 @@ class Relay:
         """Publish the next events; returns the new cursor. Waits when there are none."""
         rows = await event_store.read_after(connection, cursor, limits.RELAY_EVENTS_MAX)
         if not rows:
+            self._empty_looks += 1
             await self._is_woken(self._settings.relay_poll_s)
             return cursor
         await self._bus.send_and_wait(

@@ -37,6 +37,8 @@ Worker = Callable[["Service"], Awaitable[None]]
 AnyConsumer = Consumer | RequestConsumer
 OFFSET_CARE_S = 1.0
 IDEMPOTENCY_CLEANING_S = 300.0
+RELAY_DRAIN_S = 3.0
+"""How long a service that stops goes on publishing; what is left is published by the next process."""
 
 
 class Service:
@@ -69,10 +71,13 @@ class Service:
         self.bus: Bus = None  # type: ignore[assignment]
         self.rpc: Rpc = None  # type: ignore[assignment]
         self.relay: Relay | None = None
+        self.health_port = 0
+        """Where health and metrics are served, once it has started."""
         self.is_ready = False
         self._with_rpc = with_rpc
         self._broker: KafkaBroker | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._relay_task: asyncio.Task[None] | None = None
         self._closing: list[Callable[[], Awaitable[Any]]] = []
         for consumer in self.consumers:
             consumer.bind(self)
@@ -122,7 +127,7 @@ class Service:
             self._closing.append(self.rpc.stop)
         if self.name in topics.SERVICES and self.name != "engine":
             self.relay = Relay(self.settings, self.name, bus)
-            self._spawn(self.relay.run())
+            self._relay_task = asyncio.create_task(self.relay.run())
         await self._start_consumers()
         for worker in self.background:
             self._spawn(self._supervise(worker))
@@ -146,13 +151,18 @@ class Service:
             self._spawn(_every(OFFSET_CARE_S, consumer.look_after_offsets))
 
     async def stop(self) -> None:
-        """Stop in the reverse order: no new work, then what is running, then the connections."""
+        """Stop in the reverse order: no new work, then what is running, then the connections.
+
+        What was committed on the way is published before the end, if this process has the relay.
+        """
         self.is_ready = False
         for close in self._closing[::-1][: self._closing_first()]:
             await _quietly(close)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancel(self._tasks)
+        if self.relay is not None and self._relay_task is not None:
+            relay = self.relay
+            await _quietly(lambda: relay.drain(RELAY_DRAIN_S))
+            await _cancel([self._relay_task])
         for close in self._closing[::-1][self._closing_first() :]:
             await _quietly(close)
         logger.info("service_stopped")
@@ -201,6 +211,7 @@ class Service:
         await runner.setup()
         site = web.TCPSite(runner, self.settings.health_host, self.settings.health_port)
         await site.start()
+        self.health_port = runner.addresses[0][1]
         self._closing.append(runner.cleanup)
 
     async def _live(self, request: web.Request) -> web.Response:
@@ -262,6 +273,12 @@ def _takes_service(http: Any) -> bool:
 async def _metrics(request: web.Request) -> web.Response:
     del request
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _quietly(close: Callable[[], Awaitable[Any]]) -> None:

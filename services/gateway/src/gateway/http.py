@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 import asyncpg
 import orjson
 import structlog
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram
 from pydantic import ValidationError
 
 from contracts import topics
@@ -63,6 +63,7 @@ SECONDS = Histogram(
     ["operation", "status"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
+IN_FLIGHT = Gauge("tessera_http_in_flight", "Requests that wait for their answer")
 
 
 class Answer(NamedTuple):
@@ -311,10 +312,13 @@ class Api:
             return
         started = time.perf_counter()
         request = _Request(scope, receive, f"v-{ids.new_id('x')[2:]}")
+        IN_FLIGHT.inc()
         try:
             answer = _encode(await self._answer(request))
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
             answer = _encode(_error_answer(error, request))
+        finally:
+            IN_FLIGHT.dec()
         took = time.perf_counter() - started
         SECONDS.labels(request.operation, answer.status).observe(took)
         await _send(send, answer, request.headers_out)

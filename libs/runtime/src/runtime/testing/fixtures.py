@@ -1,7 +1,7 @@
 """Fixtures: a Postgres server and a Kafka broker for the session, a fresh database for each test.
 
-The servers are those of the environment (``DATABASE_URL``, ``KAFKA_BOOTSTRAP_SERVERS``), or containers
-where a Docker engine answers, or the project's local stack.
+The servers are those of the environment (``TEST_DATABASE_URL``, ``TEST_KAFKA_BOOTSTRAP_SERVERS``), or
+containers where a Docker engine answers, or the project's local stack.
 """
 
 import asyncio

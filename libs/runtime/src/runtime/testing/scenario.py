@@ -23,6 +23,7 @@ class Scenario:
 
     def when(self, decide: Callable[[Any], Sequence[Event]]) -> "Scenario":
         """Decide on the state; a refusal is kept for :meth:`then_refused`."""
+        self.events, self.error = None, None
         try:
             self.events = list(decide(self.state))
         except DomainError as error:
@@ -40,8 +41,9 @@ class Scenario:
     def then_refused(self, key: str, mentions: str = "") -> None:
         """It was refused with this key, and nothing came of it."""
         assert self.error is not None, f"not refused: {self.events}"
-        assert self.error.key == key
-        assert mentions in (self.error.details or ""), self.error.details
+        told = self.error.body()
+        assert told.key == key
+        assert mentions in (told.details or ""), told.details
         assert self.events is None
 
 

@@ -43,8 +43,8 @@ def _docker_answers() -> bool:
 
 
 def _containers(*, with_kafka: bool) -> Servers:
-    from testcontainers.kafka import KafkaContainer  # noqa: PLC0415
-    from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
+    from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
 
     postgres = PostgresContainer("postgres:15-alpine", driver=None).start()
     kafka: Any = KafkaContainer().with_kraft().start() if with_kafka else None
