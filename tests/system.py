@@ -81,7 +81,7 @@ class System:
         """Start a stopped service and wait until it is ready."""
         services.supervisorctl(self.state, "start", service)
         port = self.state.read()["health"][service]
-        wait_until(lambda: services.is_ready(port), f"{service} ready")
+        wait_until(lambda: services.is_ready(port), f"{service} ready", timeout_s=120)
 
     @contextmanager
     def instead_of(self, service: str, **environment: str) -> Iterator[None]:
