@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine import limits
 from engine.domain.facts import Facts
 from engine.domain.order import OrderFacts, read_cart
 from engine.domain.rules import compile_rule, verdicts_of, violation_of
@@ -66,8 +68,18 @@ FACTS = Facts(
 )
 
 
+UNHASHABLE: dict[str, Any] = {"name": [], "rules": {"1": {"name": {}}}}
+ITEMS_WITH = {"name": "order.items.any", "conditions": {"$is": [{"id": "prod_a"}]}}
+
+
 @settings(max_examples=400, deadline=None)
 @given(rules, json_values, json_values | st.dictionaries(st.just("1"), leaves))
+@example({"1": {"name": "order.amount", "conditions": {"$is": 1}, "rules": True}}, None, None)
+@example({"1": {**ITEMS_WITH, "rules": True}}, None, None)
+@example({"1": {**ITEMS_WITH, "rules": {"1": UNHASHABLE}}}, None, None)
+@example({"1": UNHASHABLE}, None, None)
+@example({}, {"included": [{"object": [], "id": "prod_a"}]}, None)
+@example({}, None, {"1": {**ITEMS_WITH, "rules": True}})
 def test_any_rule_compiles_and_answers(
     rule_set: dict[str, Any], applicable_to: Any, bundle_rules: Any
 ) -> None:
@@ -83,3 +95,28 @@ def test_any_rule_compiles_and_answers(
         isinstance(leaf, dict) and leaf.get("name") == "nobody.knows" for leaf in rule_set.values()
     ):
         assert violation is not None, "what is not built never holds"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rules": True},
+        {"rules": "x"},
+        {"rules": [{}]},
+        {"rules": {"1": {"name": "order.amount", "conditions": {"$is": 1}, "rules": True}}},
+        {"rules": {"1": {**ITEMS_WITH, "rules": True}}},
+        {"rules": {}, "applicable_to": {"included": True}},
+        {"rules": {}, "applicable_to": {"included_all": True, "excluded": 1}},
+    ],
+)
+def test_what_has_the_wrong_type_never_holds(odd: dict[str, Any]) -> None:
+    rule = compile_rule("proj", {"id": "val_1", **odd})
+    assert violation_of(rule, verdicts_of(rule, FACTS)) is not None
+
+
+@pytest.mark.parametrize("huge", [1e300, 10**300, "1e999999999"])
+def test_a_bound_beyond_any_count_is_the_highest(huge: Any) -> None:
+    conditions = {"$less_than_or_equal": huge}
+    leaf = {"name": "redemption.count.daily", "conditions": conditions}
+    (_, limit), *_ = compile_rule("proj", {"id": "val_1", "rules": {"1": leaf}}).limits
+    assert limit.bound == limits.AMOUNT_MAX

@@ -156,6 +156,6 @@ def _quantity(rules: Any) -> int:
         raise BadConditionsError("must have one rule inside")
     operator, values = only_values(inner[0].get("conditions"), AT_LEAST)
     least = number(values[0]) if len(values) == 1 else None
-    if least is None or least != int(least) or least < 1:
+    if least is None or not 1 <= least <= limits.AMOUNT_MAX or least != int(least):
         raise BadConditionsError("must ask for a whole number of units")
     return int(least) + (operator == "$more_than")

@@ -110,14 +110,14 @@ def _inner(rules: JsonObject) -> LineTest:
 
 
 def _line_test(leaf: JsonObject) -> LineTest:
-    name = leaf.get("name")
+    name = str(leaf.get("name"))
     if name in {"order.items.metadata", "product.metadata"}:
         key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
         metadata_of = _line_metadata if name == "order.items.metadata" else product_metadata
         return lambda line, _selected, now: check(metadata_of(line).get(key), now)
     if name in _WITH_PROPERTY:
         return _aggregate_by_property(name, leaf)
-    measure = _NUMBERS.get(str(name))
+    measure = _NUMBERS.get(name)
     if measure is None:
         raise BadConditionsError(f"{name} is not supported here")
     compare = compile_conditions(leaf.get("conditions"), is_number=True)

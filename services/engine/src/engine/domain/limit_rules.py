@@ -5,10 +5,12 @@ standalone code has no campaign; the code itself stands for it. Rules per day, w
 account of that period, in the project's calendar.
 """
 
+import math
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from contracts.accounts import Period, Unit, account, period_of
+from engine import limits
 from engine.domain.conditions import BadConditionsError, number, only_values
 
 
@@ -96,7 +98,9 @@ def compile_limit(name: str, conditions: Any) -> Limit:
     bound = number(values[0]) if len(values) == 1 else None
     if bound is None:
         raise BadConditionsError(f"{name} must have one number")
-    whole = int(bound // 1)
+    # No count comes near; a text like "1e999999999" must not become a whole number of that length.
+    bound = min(bound, limits.AMOUNT_MAX)
+    whole = math.floor(bound)
     if operator == "$less_than" and whole == bound:
         whole -= 1
     return Limit(COUNTING_RULES[name], max(0, whole))

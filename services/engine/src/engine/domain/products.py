@@ -50,7 +50,7 @@ def _reference(project_id: str, entry: JsonObject) -> tuple[str, str] | None:
     kind = entry.get("object") or _kind_of(name)
     if kind == "products_collection":
         return kind, name
-    if kind not in {"product", "sku"}:
+    if not isinstance(kind, str) or kind not in {"product", "sku"}:
         return None
     product_id, sku_id = item_references(project_id, {f"{kind}_id": name})
     found = sku_id if kind == "sku" else product_id

@@ -111,16 +111,16 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
     """Compile a rule as it was saved; never raises."""
     message = _message(rule)
     named = _Names()
-    applicability = _applicability(project_id, rule.get("applicable_to"))
-    if applicability is not None:
-        named.collection_ids.update(applicability.included.collection_ids)
-        named.collection_ids.update(applicability.excluded.collection_ids)
-    bundle = None
+    applicability, bundle = None, None
     try:
+        applicability = _applicability(project_id, rule.get("applicable_to"))
         leaves, decide, reading = _compile_leaves(project_id, rule.get("rules") or {}, named)
         bundle = read_bundle(project_id, rule.get("bundle_rules"))
     except (BadConditionsError, BadLogicError):
         leaves, decide, reading = (_broken(str(rule["id"]), message),), all, (0,)
+    if applicability is not None:
+        named.collection_ids.update(applicability.included.collection_ids)
+        named.collection_ids.update(applicability.excluded.collection_ids)
     if bundle is not None:
         named.collection_ids.update(bundle.collection_ids)
         reading = (*reading, len(leaves))
@@ -145,7 +145,7 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
 def _compile_leaves(
     project_id: str, rules: JsonObject, named: _Names
 ) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...]]:
-    tree = lay_out(rules, lambda body: body.get("name") in item_rules.ITEM_RULES)
+    tree = lay_out(rules, lambda body: str(body.get("name")) in item_rules.ITEM_RULES)
     leaves: list[Leaf] = []
     for node in tree.nodes:
         outer = leaves[node.parent].message if node.parent is not None else None
@@ -404,8 +404,7 @@ def _needs_order(name: str) -> Test:
 def _applicability(project_id: str, sent: Any) -> Applicability | None:
     if not isinstance(sent, dict):
         return None
-    included = [one for one in sent.get("included") or [] if isinstance(one, dict)]
-    excluded = [one for one in sent.get("excluded") or [] if isinstance(one, dict)]
+    included, excluded = _entries(sent.get("included")), _entries(sent.get("excluded"))
     includes_all = bool(sent.get("included_all"))
     if not (included or excluded or includes_all):
         return None
@@ -419,6 +418,12 @@ def _applicability(project_id: str, sent: Any) -> Applicability | None:
         shown_included=[entry.shown for entry in entries] or [ALL_PRODUCTS],
         shown_excluded=[read_entry(project_id, one).shown for one in excluded],
     )
+
+
+def _entries(sent: Any) -> list[JsonObject]:
+    if sent is not None and not isinstance(sent, list):
+        raise BadConditionsError("must be a list")
+    return [one for one in sent or [] if isinstance(one, dict)]
 
 
 def matching_lines(rules: Sequence[CompiledRule], facts: Facts) -> list[int]:

@@ -47,7 +47,7 @@ def lay_out(rules: JsonObject, has_own_rules: Callable[[JsonObject], bool]) -> T
     """
     nodes: list[Node] = []
     groups: list[_Group] = []
-    todo: list[tuple[JsonObject, int | None, tuple[int, ...]]] = [(rules, None, ())]
+    todo: list[tuple[JsonObject, int | None, tuple[int, ...]]] = [(_rule(rules), None, ())]
     while todo:
         inside, parent, path = todo.pop()
         names = [name for name in inside if name != "logic"]
