@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from bench import hops, load, machine
+from bench import hops, ledger_alone, load, machine
 from demo.shop import read_env
 
 OUTPUT = Path(__file__).parent.parent / ".local" / "bench.json"
@@ -31,6 +31,9 @@ async def main() -> int:
     two = await hops.measure_hops(kafka, database, 2, ROUNDS, commits=False)
     transactions = hops.pgbench(database)
     copied = await hops.bare_copy(database, CODES)
+    bare = await ledger_alone.bare_append(database)
+    spread = await ledger_alone.measure(kafka, env["DATABASE_URL"], ledger_alone.CODES)
+    hot = await ledger_alone.measure(kafka, env["DATABASE_URL"], 1)
     connector = aiohttp.TCPConnector(limit=CALLERS)
     async with aiohttp.ClientSession(connector=connector) as session:
         client = load.Client(session, env)
@@ -49,6 +52,8 @@ async def main() -> int:
         _row("validation, one at a time, p50", "ms", validation, two, 50, 2.0),
         _row("validation, one at a time, p95", "ms", validation, two, 95, 2.0),
         _entry("redemptions at saturation", "1/s", rate, "pgbench, 8 clients", transactions, 0.5),
+        _entry("ledger alone, codes spread", "1/s", spread, "bare append of the rows", bare, 0.5),
+        _entry("ledger alone, one hot code", "1/s", hot, "codes spread", spread, 0.8),
         _entry("codes stored and searchable", "1/s", generated, "bare COPY", copied, 0.3),
     ]
     _print(rows)
