@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from contracts.engine import StackRequest
+from contracts.engine import StackRequest, ValidateStack
 from contracts.errors import ErrorBody
 from contracts.ledger import (
     AdjustBalance,
@@ -34,7 +34,8 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 Unit = Literal["use", "credit"]
 PROJECTS = ("p1", "p2")
 LIMITS: dict[str, int | None] = {"uses/a": 3, "uses/b": 1, "credits/g": 50, "uses/free": None}
-ORDER = {"id": "ord_1", "amount": 1000, "total_amount": 900, "total_discount_amount": 100}
+ORDER = {"amount": 1000, "total_amount": 900, "total_discount_amount": 100}
+ORDERS = ("ord_a", "ord_b")
 BATCH_MAX = 6
 
 Mode = Literal["WITH_ORDER", "WITHOUT_ORDER"]
@@ -55,6 +56,8 @@ class Answer(NamedTuple):
     verdict: str
     event: Event | None = None
     available: Mapping[str, int] = {}
+    order: tuple[int, str] | None = None
+    """Handed back because of it: how much happened to the order, and its name."""
 
 
 class Row(NamedTuple):
@@ -73,7 +76,10 @@ class Driver(Protocol):
         """Handle the commands in order."""
 
     def expire(self, now: datetime) -> None:
-        """Release what is due."""
+        """Let this be the time, and release what is due."""
+
+    def cancel(self, project_id: str, order_id: str) -> None:
+        """Say that the order was canceled."""
 
     def accounts(self, project_id: str) -> Mapping[str, Row]:
         """Return the accounts of a project."""
@@ -95,6 +101,7 @@ def postings_of(wanted: Sequence[Take], said: Mapping[str, Definition]) -> list[
             limit_version=said[take.account].version,
             error=ErrorBody(code=400, key="too_little", message=take.account),
             is_adjustable=take.is_flexible,
+            holder=take.account,
         )
         for take in wanted
     ]
@@ -107,6 +114,7 @@ def redeem_of(
     session: str | None,
     attempt: int,
     mode: Mode,
+    order: tuple[str, int] | None = None,
 ) -> Redeem:
     """Return the command: one redeemable for each amount."""
     redemptions = [
@@ -124,12 +132,23 @@ def redeem_of(
         attempt=attempt,
         planned_at=START,
         parent_id=name if len(wanted) > 1 else None,
-        order=ORDER,
+        order={**ORDER, "id": order[0] if order else f"order of {name}"},
+        order_version=order[1] if order else None,
         redemptions=redemptions,
         failed_redemption_id=f"failed-{name}",
         stacking_rules={"redeemables_rollback_order_mode": mode},
     )
     return Redeem(plan=plan)
+
+
+def roll_back_of(name: str, parts: int, failed: str, *, is_single: bool = False) -> RollBack:
+    """Return the command; ``failed`` names what a refusal is recorded under."""
+    return RollBack(
+        redemption_id=name,
+        is_single=is_single,
+        rollback_ids=[f"rr-{name}-{number}" for number in range(parts + 1)],
+        failed_rollback_id=failed,
+    )
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -182,6 +201,8 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt=st.integers(1, 3),
         age=st.sampled_from((0, 0, 0, 1)),
         mode=st.sampled_from(get_args(Mode)),
+        order=st.none() | st.sampled_from(ORDERS),
+        behind=st.sampled_from((0, 0, 0, 1)),
     )
     def redeem(
         self,
@@ -191,14 +212,21 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt: int,
         age: int,
         mode: Mode,
+        order: str | None,
+        behind: int,
     ) -> Any:
         oracle, said, name = self.oracles[project], self.said(age), self.new_name()
         self.homes[name] = project
         told = oracle.available(wanted, said, session)
-        answer = self.one(project, redeem_of(name, wanted, said, session, attempt, mode))
-        expected = oracle.redeem(name, wanted, said, session=session, attempt=attempt)
+        facts = len(oracle.orders.get(order or "", []))
+        known = (order, max(facts - behind, 0)) if order else None
+        command = redeem_of(name, wanted, said, session, attempt, mode, known)
+        answer = self.one(project, command)
+        expected = oracle.redeem(name, wanted, said, session=session, attempt=attempt, order=known)
         assert answer.verdict == expected
-        if expected == "again":
+        if known is not None and known[1] < facts:
+            assert answer.order == (facts, order)
+        elif expected == "again":
             assert answer.available == told
         if expected != "ok":
             return f"failed-{name}"
@@ -222,6 +250,27 @@ class LedgerMachine(RuleBasedStateMachine):
                 expected.append(oracle.roll_back(name, is_single=False))
         answers = self.driver.send(commands)
         assert [answer.verdict for answer in answers] == expected
+
+    @rule(
+        project=projects,
+        order=st.sampled_from(ORDERS),
+        wanted=st.lists(takes, min_size=2, max_size=BATCH_MAX),
+    )
+    def redeem_one_order_several_times_at_once(
+        self, project: str, order: str, wanted: list[list[Take]]
+    ) -> None:
+        oracle, said = self.oracles[project], self.said()
+        known = (order, len(oracle.orders.get(order, [])))
+        commands: list[tuple[str, Command]] = []
+        expected = []
+        for some in wanted:
+            name = self.new_name()
+            command = redeem_of(name, some, said, None, 1, "WITH_ORDER", known)
+            commands.append((project, command))
+            expected.append(oracle.redeem(name, some, said, order=known))
+        answers = self.driver.send(commands)
+        assert [answer.verdict for answer in answers] == expected
+        assert expected.count("ok") <= 1
 
     @rule(name=names, is_single=st.booleans(), is_elsewhere=st.sampled_from((False, False, True)))
     def roll_back(self, name: str, is_single: bool, is_elsewhere: bool) -> None:
@@ -261,28 +310,61 @@ class LedgerMachine(RuleBasedStateMachine):
         wanted=takes,
         seconds=st.integers(1, 3),
         age=st.sampled_from((0, 0, 1)),
+        attempt=st.integers(1, 3),
+        order=st.none() | st.sampled_from(ORDERS),
     )
-    def hold(self, project: str, session: str, wanted: list[Take], seconds: int, age: int) -> None:
+    def hold(
+        self,
+        project: str,
+        session: str,
+        wanted: list[Take],
+        seconds: int,
+        age: int,
+        attempt: int,
+        order: str | None,
+    ) -> None:
         oracle, said = self.oracles[project], self.said(age)
         command = PlaceHold(
             session_key=session,
             postings=postings_of(wanted, said),
-            expires_at=START + timedelta(seconds=oracle.now + seconds),
+            ttl_us=seconds * 1_000_000,
+            order_id=order,
+            validation=ValidateStack(
+                validation_id="valid_1",
+                stack=StackRequest(redeemables=[]),
+                now=START,
+                attempt=attempt,
+            ),
+            answer={"valid": True},
         )
+        told = oracle.available(wanted, said, session)
         answer = self.one(project, command)
-        assert answer.verdict == oracle.hold(session, wanted, said, seconds)
-        assert isinstance(answer.event, HoldPlaced) == (answer.verdict == "ok")
+        verdict = oracle.hold(session, wanted, said, seconds, attempt=attempt, order=order)
+        assert answer.verdict == verdict
+        assert isinstance(answer.event, HoldPlaced) == (verdict == "ok")
+        if isinstance(answer.event, HoldPlaced):
+            until = START + timedelta(seconds=oracle.now + seconds)
+            assert answer.event.expires_at == until
+            self._check_balances(oracle, answer.event)
+        elif verdict == "again":
+            assert answer.available == told
 
-    @rule(project=projects, session=sessions, account=st.none() | st.sampled_from(sorted(LIMITS)))
-    def release(self, project: str, session: str, account: str | None) -> None:
+    @rule(project=projects, order=st.sampled_from(ORDERS))
+    def cancel_order(self, project: str, order: str) -> None:
+        self.oracles[project].cancel(order)
+        self.driver.cancel(project, order)
+
+    @rule(project=projects, session=sessions, holder=st.none() | st.sampled_from(sorted(LIMITS)))
+    def release(self, project: str, session: str, holder: str | None) -> None:
         oracle = self.oracles[project]
-        answer = self.one(project, ReleaseHold(session_key=session, account=account))
-        assert answer.verdict == oracle.release(session, account)
+        answer = self.one(project, ReleaseHold(session_key=session, holder=holder))
+        assert answer.verdict == oracle.release(session, holder)
         if answer.verdict == "ok":
             assert isinstance(answer.event, HoldReleased)
             left = oracle.sessions.get(session)
             remaining = [(one.account, one.amount) for one in answer.event.remaining]
             assert remaining == [take[:2] for take in left.takes] if left else not remaining
+            self._check_balances(oracle, answer.event)
 
     @rule(seconds=st.integers(1, 2))
     def wait(self, seconds: int) -> None:
@@ -302,6 +384,10 @@ class LedgerMachine(RuleBasedStateMachine):
                 )
                 for account, definition in oracle.heard.items()
             }
+            expected |= {
+                f"order/{order}": Row(None, 0, len(facts), 0)
+                for order, facts in oracle.orders.items()
+            }
             assert self.driver.accounts(project) == expected
 
     def teardown(self) -> None:
@@ -309,12 +395,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.driver.findings() == []
 
     def _roll_back_of(self, name: str, parts: int, *, is_single: bool = False) -> RollBack:
-        return RollBack(
-            redemption_id=name,
-            is_single=is_single,
-            rollback_ids=[f"rr-{name}-{number}" for number in range(parts + 1)],
-            failed_rollback_id=f"rrf-{self.new_name()}",
-        )
+        return roll_back_of(name, parts, f"rrf-{self.new_name()}", is_single=is_single)
 
     def _check_redeemed(self, oracle: Oracle, name: str, event: Event | None) -> None:
         assert isinstance(event, RedemptionSucceeded)
@@ -327,15 +408,26 @@ class LedgerMachine(RuleBasedStateMachine):
             assert posted.used == oracle.used(account)
             assert posted.available == oracle.left(account, oracle.heard[account].limit)
 
+    def _check_balances(self, oracle: Oracle, event: HoldPlaced | HoldReleased) -> None:
+        for told in event.balances:
+            limit = oracle.heard[told.account].limit
+            expected = (
+                oracle.held(told.account),
+                oracle.used(told.account),
+                oracle.left(told.account, limit),
+            )
+            assert (told.held, told.used, told.available) == expected
+
     def _check_rolled_back(self, taken: Taken, mode: Mode, event: Event | None) -> None:
         assert isinstance(event, RedemptionRolledBack)
         told = {item.redemption_id: _sums(item.posted) for item in event.items}
         assert told == {part: [(take.account, -take.amount)] for part, take in taken.parts.items()}
         assert (event.parent_rollback_id is not None) == taken.is_stack
-        canceled = {"id": "ord_1", "amount": 1000, "total_amount": 1000, "status": "CANCELED"}
+        order = {**ORDER, "id": taken.order}
+        canceled = {"id": taken.order, "amount": 1000, "total_amount": 1000, "status": "CANCELED"}
         assert event.order is not None
         told_order = {key: value for key, value in event.order.items() if key != "items"}
-        assert told_order == (canceled if mode == "WITH_ORDER" else ORDER)
+        assert told_order == (canceled if mode == "WITH_ORDER" else order)
 
 
 def _sums(posted: Sequence[Any]) -> list[tuple[str, int]]:

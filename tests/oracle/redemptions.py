@@ -22,6 +22,7 @@ class Taken:
 
     parts: dict[str, Take]
     is_stack: bool
+    order: str
     stands: bool = True
 
 
@@ -31,6 +32,7 @@ class Session:
 
     takes: list[Take]
     until: int
+    order: str | None = None
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Oracle:
     refused: set[str] = field(default_factory=set)
     top_ups: list[Take] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
+    orders: dict[str, list[str]] = field(default_factory=dict)
+    """What happened to each order: names of redemptions and of rollbacks."""
     now: int = 0
 
     def used(self, account: str) -> int:
@@ -87,14 +91,18 @@ class Oracle:
         *,
         session: str | None = None,
         attempt: int = 1,
+        order: tuple[str, int] | None = None,
     ) -> str:
         """Return ``ok``, ``again`` (plan anew), ``busy`` (three times was enough) or the short account.
 
-        ``said`` are the definitions that the plan was made from.
+        ``said`` are the definitions that the plan was made from, ``order`` the order's name and how
+        much of what happened to it the planner knew.
         """
         if name in self.redemptions or name in self.refused:
             message = "the oracle knows no second redemption of one name"
             raise NotImplementedError(message)
+        if order is not None and len(self.orders.get(order[0], [])) != order[1]:
+            return "again"
         verdict = self._fit(takes, said, session)
         if verdict == "again":
             return "again" if attempt < 3 else "busy"
@@ -103,7 +111,13 @@ class Oracle:
             return verdict
         is_stack = len(takes) > 1
         names = [f"{name}-{number}" for number in range(len(takes))] if is_stack else [name]
-        self.redemptions[name] = Taken(dict(zip(names, takes, strict=True)), is_stack)
+        self.redemptions[name] = Taken(
+            dict(zip(names, takes, strict=True)),
+            is_stack,
+            order[0] if order else f"order of {name}",
+        )
+        if order is not None:
+            self.orders.setdefault(order[0], []).append(name)
         if session is not None:
             self.sessions.pop(session, None)
         return "ok"
@@ -158,6 +172,7 @@ class Oracle:
         if not one.stands:
             return "already_rolled_back"
         one.stands = False
+        self.orders.setdefault(one.order, []).append(f"rollback of {name}")
         return "ok"
 
     def top_up(self, account: str, amount: int, said: Definition) -> str:
@@ -175,27 +190,41 @@ class Oracle:
         return "ok"
 
     def hold(
-        self, session: str, takes: list[Take], said: dict[str, Definition], seconds: int
+        self,
+        session: str,
+        takes: list[Take],
+        said: dict[str, Definition],
+        seconds: int,
+        *,
+        attempt: int = 1,
+        order: str | None = None,
     ) -> str:
-        """Return ``ok``, ``busy`` (a definition has changed), or the account that has too little."""
+        """Return ``ok``, ``again`` (whoever asked is to look again) or ``busy`` (three times)."""
         firm = [Take(take.account, take.amount) for take in takes]
-        verdict = self._fit(firm, said, session)
-        if verdict == "ok":
-            self.sessions[session] = Session(firm, self.now + seconds)
-        return "busy" if verdict == "again" else verdict
+        if self._fit(firm, said, session) != "ok":
+            return "again" if attempt < 3 else "busy"
+        self.sessions[session] = Session(firm, self.now + seconds, order)
+        return "ok"
 
-    def release(self, session: str, account: str | None = None) -> str:
-        """Return ``ok`` or ``not_found``."""
+    def release(self, session: str, holder: str | None = None) -> str:
+        """Return ``ok`` or ``not_found``; whoever holds is named as the account."""
         held = self.sessions.get(session)
         if held is None:
             return "not_found"
-        going = [take for take in held.takes if account in {None, take.account}]
+        going = [take for take in held.takes if holder in {None, take.account}]
         if not going:
             return "not_found"
         held.takes = [take for take in held.takes if take not in going]
         if not held.takes:
             del self.sessions[session]
         return "ok"
+
+    def cancel(self, order: str) -> set[str]:
+        """Nobody will pay for the order: return the sessions that ended with it."""
+        ended = {name for name, one in self.sessions.items() if one.order == order}
+        for name in ended:
+            del self.sessions[name]
+        return ended
 
     def wait(self, seconds: int) -> set[str]:
         """Let time pass; return the sessions that ended."""

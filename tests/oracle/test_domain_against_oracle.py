@@ -9,6 +9,8 @@ from hypothesis import settings
 from contracts.errors import DomainError, Unavailable
 from contracts.ledger import (
     AdjustBalance,
+    HoldPlaced,
+    HoldReleased,
     PlaceHold,
     Posting,
     Redeem,
@@ -20,7 +22,13 @@ from contracts.messages import Command, Envelope, Event
 from ledger.audit import fold_accounts, trial_balance
 from ledger.domain.accounts import Account
 from ledger.domain.balance import decide_adjust_balance
-from ledger.domain.holds import decide_place_hold, decide_release_hold, release
+from ledger.domain.holds import (
+    Reason,
+    decide_place_hold,
+    decide_release_hold,
+    release,
+    released_by_redemption,
+)
 from ledger.domain.redeem import HandBack, Redeemed, decide_redeem
 from ledger.domain.rollback import Redemption, decide_roll_back
 from ledger.limits import PLAN_ATTEMPTS_MAX
@@ -33,17 +41,23 @@ class Project:
 
     accounts: dict[str, Account] = field(default_factory=dict)
     redemptions: dict[str, Redemption] = field(default_factory=dict)
-    holds: dict[str, tuple[list[Posting], datetime]] = field(default_factory=dict)
+    holds: dict[str, HoldPlaced] = field(default_factory=dict)
+    orders: dict[str, str] = field(default_factory=dict)
     log: list[Event] = field(default_factory=list)
 
     def held(self, session: str | None) -> list[Posting]:
         """Return what the session holds."""
-        return self.holds[session][0] if session in self.holds else []
+        return self.holds[session].held if session in self.holds else []
 
     def take_over(self, changed: Mapping[str, Account], event: Event) -> Answer:
         """Keep what was decided."""
         self.accounts.update(changed)
         self.log.append(event)
+        if isinstance(event, HoldReleased) and event.remaining:
+            held = self.holds[event.session_key]
+            self.holds[event.session_key] = held.model_copy(update={"held": event.remaining})
+        elif isinstance(event, HoldReleased):
+            del self.holds[event.session_key]
         return Answer("ok", event)
 
 
@@ -52,6 +66,7 @@ class DomainDriver:
 
     def __init__(self) -> None:
         self.projects = {name: Project() for name in PROJECTS}
+        self.now = START
 
     def send(self, commands: Sequence[tuple[str, Command]]) -> list[Answer]:
         """Decide one after the other."""
@@ -83,6 +98,11 @@ class DomainDriver:
         session = (command.plan.stack.session or {}).get("key")
         held = project.held(session)
         decision = decide_redeem(command.plan, project.accounts, held, START)
+        if isinstance(decision, HandBack) and decision.is_order_changed:
+            assert command.plan.order is not None
+            order_id = command.plan.order["id"]
+            facts = project.accounts[f"order/{order_id}"].used
+            return Answer("again", order=(facts, order_id))
         if isinstance(decision, HandBack):
             if command.plan.attempt >= PLAN_ATTEMPTS_MAX:
                 return Answer("busy")
@@ -98,8 +118,7 @@ class DomainDriver:
         project.redemptions[event.parent_id or event.items[0].redemption_id] = Redemption(event)
         answer = project.take_over(decision.accounts, event)
         if session in project.holds:
-            project.take_over({}, release(session, [], [], {}, START, "redeemed")[0])
-            del project.holds[session]
+            project.take_over({}, released_by_redemption(session, held, decision.accounts, START))
         return answer
 
     def _roll_back(self, project: Project, command: RollBack) -> Answer:
@@ -112,26 +131,38 @@ class DomainDriver:
 
     def _hold(self, project: Project, command: PlaceHold) -> Answer:
         held = project.held(command.session_key)
-        event, changed = decide_place_hold(command, held, project.accounts, START)
-        project.holds[command.session_key] = (event.held, event.expires_at)
-        return project.take_over(changed, event)
+        decision = decide_place_hold(command, held, project.accounts, self.now)
+        if isinstance(decision, HandBack):
+            if command.validation.attempt >= PLAN_ATTEMPTS_MAX:
+                return Answer("busy")
+            return Answer("again", available=decision.available)
+        project.holds[command.session_key] = decision.event
+        return project.take_over(decision.accounts, decision.event)
 
     def _release(self, project: Project, command: ReleaseHold) -> Answer:
         held = project.held(command.session_key)
         event, changed = decide_release_hold(command, held, project.accounts, START)
-        _, until = project.holds.pop(command.session_key)
-        if event.remaining:
-            project.holds[command.session_key] = (event.remaining, until)
         return project.take_over(changed, event)
 
     def expire(self, now: datetime) -> None:
         """Release what is due."""
+        self.now = now
         for project in self.projects.values():
-            for session, (held, until) in list(project.holds.items()):
-                if until <= now:
-                    event, changed = release(session, held, [], project.accounts, now, "expired")
-                    project.take_over(changed, event)
-                    del project.holds[session]
+            for session, held in list(project.holds.items()):
+                if held.expires_at <= now:
+                    self._let_go(project, session, "expired")
+
+    def cancel(self, project_id: str, order_id: str) -> None:
+        """Release what is held for the order."""
+        project = self.projects[project_id]
+        for session, held in list(project.holds.items()):
+            if held.order_id == order_id:
+                self._let_go(project, session, "canceled")
+
+    def _let_go(self, project: Project, session: str, reason: Reason) -> None:
+        held = project.holds[session].held
+        event, changed = release(session, held, [], project.accounts, self.now, reason)
+        project.take_over(changed, event)
 
     def accounts(self, project_id: str) -> Mapping[str, Row]:
         """Return the accounts."""
@@ -145,7 +176,8 @@ class DomainDriver:
         findings = []
         for name, project in self.projects.items():
             history = fold_accounts(
-                (event, Envelope("id", event.TYPE, "ledger", START, name)) for event in project.log
+                (event, Envelope("id", event.TYPE, "ledger", START, name, stream=_stream(event)))
+                for event in project.log
             )
             findings += history.findings + trial_balance(history)
             for account, row in self.accounts(name).items():
@@ -153,6 +185,10 @@ class DomainDriver:
                 if (told.adjusted, told.used, told.held) != row[1:]:
                     findings.append(f"{account}: {told} is not {row}")
         return findings
+
+
+def _stream(event: Event) -> str:
+    return f"hold-{event.session_key}" if isinstance(event, HoldPlaced | HoldReleased) else "other"
 
 
 class DomainMachine(LedgerMachine):

@@ -1,7 +1,8 @@
 """Every case of ``cases/**/*.yaml``: ``given`` a world, ``when`` a request, ``then`` these values.
 
 ``then`` names what must be there; a path such as ``redeemables.0.result.gift.credits`` reaches into the
-answer, and ``absent`` lists paths that must not be there. ``when.do`` is ``validate`` (default) or ``plan``.
+answer, and ``absent`` lists paths that must not be there. ``when.do`` is ``validate`` (default), ``plan``
+or ``hold``.
 """
 
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from contracts.engine import ValidateStack
 from contracts.errors import DomainError
 from engine.domain.plan import plan
+from engine.domain.sessions import place_hold
 from engine.domain.validate import validate
 from engine.testing import NOW, drawn_ids, make_snapshot
 
@@ -40,6 +43,11 @@ def _answer(case: dict[str, Any]) -> Any:
         if when.get("do") == "plan":
             made = plan(snapshot, drawn_ids(), attempt=when.get("attempt", 1), planned_at=NOW)
             return made.model_dump(mode="json", exclude_none=True)
+        if when.get("do") == "hold":
+            request = ValidateStack(validation_id="valid_1", stack=snapshot.request, now=NOW)
+            order_id = (snapshot.request.order or {}).get("id")
+            hold = place_hold(snapshot, request, order_id)
+            return hold.model_dump(mode="json", exclude_none=True)
         return validate(snapshot, "valid_1")
     except DomainError as error:
         return {"refused": error.body().model_dump(exclude_none=True)}

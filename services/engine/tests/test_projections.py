@@ -13,6 +13,7 @@ from contracts import (
     ledger,
     promotions,
 )
+from contracts.errors import ErrorBody
 from contracts.messages import Envelope, Event
 from engine.projections import PROJECTION
 from runtime.read_model import fold_in_memory
@@ -112,6 +113,37 @@ def _changed() -> campaigns.VoucherDisabled:
 def _order() -> customers.OrderUpdated:
     order = customers.Order(id="ord_1", amount=1000, created_at=NOW)
     return customers.OrderUpdated(order=order, previous_status="CREATED")
+
+
+def _held(session: str, held: int, total: int) -> ledger.HoldPlaced | ledger.HoldReleased:
+    balance = ledger.HeldBalance(account=ACCOUNT, unit="credit", held=total, used=200)
+    if not held:
+        return ledger.HoldReleased(
+            session_key=session, reason="released", balances=[balance], released_at=NOW
+        )
+    posting = ledger.Posting(
+        account=ACCOUNT,
+        contra="world",
+        unit="credit",
+        amount=held,
+        error=ErrorBody(code=400, key="k", message="m"),
+    )
+    return ledger.HoldPlaced(
+        session_key=session, held=[posting], balances=[balance], expires_at=NOW, placed_at=NOW
+    )
+
+
+def test_what_is_held_is_known_in_total_and_by_session() -> None:
+    # Sessions are streams of their own; each of them is in order.
+    mine = [(_held("s", 30, 30), _meta(1)), (_held("s", 10, 50), _meta(3))]
+    theirs = [(_held("t", 40, 70), _meta(2)), (_held("t", 0, 10), _meta(4))]
+    orders = [[*mine, *theirs], [*theirs, *mine], [mine[0], *theirs, mine[1]]]
+    for events in orders:
+        rows = fold_in_memory(PROJECTION, events)
+        assert rows["accounts"][SHOP, ACCOUNT]["held"] == 10
+        assert rows["holds"] == {
+            (SHOP, "s"): {**rows["holds"][SHOP, "s"], "amounts": {ACCOUNT: 10}}
+        }
 
 
 def test_rows_do_not_depend_on_how_partitions_interleave() -> None:

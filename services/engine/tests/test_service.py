@@ -393,3 +393,63 @@ async def test_units_are_counted_across_redemptions(engine: Harness) -> None:
     assert body["order"]["items"][0]["applied_discount_quantity"] == 2
     handed_back = await _plan(engine, _with_tees(3), available={account: 1}, attempt=2)
     assert handed_back.redemptions[0].discount_amount == 100
+
+
+def _placed(hold: ledger.PlaceHold) -> ledger.HoldPlaced:
+    return ledger.HoldPlaced(
+        session_key=hold.session_key,
+        held=hold.postings,
+        balances=[
+            ledger.HeldBalance(account=one.account, unit=one.unit, held=one.amount, used=0)
+            for one in hold.postings
+        ],
+        order_id=hold.order_id,
+        expires_at=NOW,
+        placed_at=NOW,
+    )
+
+
+async def test_a_session_sees_its_own_hold_and_others_do_not(engine: Harness) -> None:
+    await engine.event(SHOP, _campaign(), source="campaigns")
+    await engine.event(SHOP, _generated(["A"]), source="campaigns")
+    sessions = {
+        key: _stack("A").model_copy(update={"session": {"type": "LOCK", "key": key}})
+        for key in ("mine", "other")
+    }
+    asked = ValidateStack(validation_id="valid_1", stack=sessions["mine"], now=NOW)
+    assert await engine.request(SHOP, asked) is None, "passed on"
+    sent = engine.sent[-1]
+    assert (sent.topic, sent.key) == ("ledger.commands", "camp_1")
+    hold = ledger.PlaceHold.from_json(sent.value)
+    assert hold.validation == asked
+    assert hold.order_id == ids.order_id(SHOP, "order-1")
+    await engine.event(SHOP, _placed(hold), source="ledger", stream="hold-mine")
+    for key, is_valid in (("mine", True), ("other", False)):
+        await engine.request(SHOP, asked.model_copy(update={"stack": sessions[key]}))
+        answer = ledger.PlaceHold.from_json(engine.sent[-1].value)
+        assert answer.answer["valid"] is is_valid
+    assert (await _validate(engine, SHOP, _stack("A")))["valid"] is False
+    await engine.event(OTHER, _placed(hold), source="ledger", stream="hold-mine")
+    released = ledger.HoldReleased(
+        session_key="mine",
+        reason="expired",
+        balances=[ledger.HeldBalance(account=hold.postings[0].account, unit="use", held=0, used=0)],
+        released_at=NOW,
+    )
+    await engine.event(SHOP, released, source="ledger", stream="hold-mine")
+    assert (await _validate(engine, SHOP, _stack("A")))["valid"] is True
+
+
+async def test_an_order_goes_on_from_what_the_ledger_sends_along(engine: Harness) -> None:
+    await engine.event(SHOP, _campaign(), source="campaigns")
+    await engine.event(SHOP, _generated(["A", "B"]), source="campaigns")
+    first = await _plan(engine, _stack("A"))
+    assert (first.order_version, first.turn) == (0, 1)
+    second = await _plan(engine, _stack("B"), turn=2, order_version=1, known_order=first.order)
+    assert (second.order_version, second.turn) == (1, 2)
+    assert second.order is not None
+    assert second.order["discount_amount"] == 1900
+    posted = _posted(first, {}).model_copy(update={"order_version": 3, "order": second.order})
+    await engine.event(SHOP, posted, source="ledger")
+    third = await _plan(engine, _stack("B"), turn=2, order_version=1, known_order=first.order)
+    assert third.order_version == 3, "the replica was newer"

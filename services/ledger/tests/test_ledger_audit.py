@@ -1,12 +1,11 @@
 """The audit is clean after anything the ledger does, and names whatever was tampered with."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 
-from contracts.engine import StackRequest
+from contracts.engine import StackRequest, ValidateStack
 from contracts.errors import ErrorBody
 from contracts.ledger import PlaceHold, Plan, PlannedRedemption, Posting, Redeem, RollBack
 from ledger.app import build
@@ -46,21 +45,34 @@ def redeem(*accounts: str, root: str, session: str | None = None) -> Redeem:
         stack=StackRequest(redeemables=[], session={"key": session} if session else None),
         planned_at=clock.now(),
         parent_id=root if len(accounts) > 1 else None,
+        order={"id": f"ord_{root}"},
+        order_version=0,
         redemptions=redemptions,
         failed_redemption_id=f"rf_{root}",
     )
     return Redeem(plan=plan)
 
 
+def hold(session: str) -> PlaceHold:
+    return PlaceHold(
+        session_key=session,
+        postings=[posting("a")],
+        ttl_us=3_600_000_000,
+        order_id="ord_1",
+        validation=ValidateStack(
+            validation_id="valid_1", stack=StackRequest(redeemables=[]), now=clock.now()
+        ),
+        answer={"valid": True},
+    )
+
+
 @pytest_asyncio.fixture
 async def ledger(leased_settings: Settings) -> AsyncIterator[Harness]:
     """A ledger in which all there is has happened once."""
     async with Harness(build(leased_settings)) as running:
-        hour = clock.now() + timedelta(hours=1)
         for project in ("p1", "p2"):
             for session in ("s", "t"):
-                hold = PlaceHold(session_key=session, postings=[posting("a")], expires_at=hour)
-                assert (await running.command(project, hold)).status == 200
+                assert (await running.command(project, hold(session))).status == 200
             for command in (
                 redeem("a", "b", root="r_1", session="s"),
                 redeem("b", root="r_2"),
@@ -111,6 +123,14 @@ async def test_it_is_clean_after_everything(ledger: Harness) -> None:
             "ledger: account z in p1: the log does not know it",
         ),
         ("DELETE FROM holds WHERE session_key = 't'", "ledger: hold t in p1 is None"),
+        (
+            "UPDATE holds SET order_id = 'ord_2' WHERE session_key = 't' AND project_id = 'p1'",
+            "ledger: hold t in p1 is Held(",
+        ),
+        (
+            "UPDATE accounts SET last_fact = 'redemption-r_1@1' WHERE account = 'order/ord_r_1'",
+            "ledger: account order/ord_r_1 in p1: last_fact is redemption-r_1@1, the log says red",
+        ),
         (
             "DELETE FROM redemption_children WHERE child_id = 'r_1_a'",
             "ledger: parent of r_1_a in p1 is None, the log says r_1",

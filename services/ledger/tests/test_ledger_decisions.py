@@ -1,6 +1,5 @@
 """Decisions as data, without a database: what the state machine reaches only by luck."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,7 +59,7 @@ def plan(*redeemables: list[Posting]) -> Plan:
 
 
 def account(**values: Any) -> dict[str, Account]:
-    return {"uses/a": replace(Account("uses/a", "use", 5, 1, is_new=False), **values)}
+    return {"uses/a": Account("uses/a", "use", 5, 1, is_new=False)._replace(**values)}
 
 
 def redeemed(*redeemables: list[Posting]) -> tuple[RedemptionSucceeded, dict[str, Account]]:

@@ -292,6 +292,11 @@ def _schemas(types: dict[str, type[Message]]) -> dict[str, Any]:
     pairs: list[Any] = [(message, "serialization") for message in types.values()]
     references, bundle = models_json_schema(pairs, ref_template=SCHEMAS + "{model}")
     schemas: dict[str, Any] = bundle["$defs"]
+    text = json.dumps(schemas)
+    for name, message in types.items():  # a message may stand inside another one
+        reference = references[message, "serialization"]["$ref"]
+        text = text.replace(f'"{reference}"', f'"{SCHEMAS}{name}"')
+    schemas = json.loads(text)
     renamed = {}
     for name, message in types.items():
         reference = references[message, "serialization"]["$ref"].removeprefix(SCHEMAS)

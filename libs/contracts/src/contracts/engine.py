@@ -27,13 +27,20 @@ class StackRequest(BaseModel):
 
 
 class ValidateStack(Request):
-    """Answered with the body of ``POST /v1/validations``."""
+    """Answered with the body of ``POST /v1/validations``.
+
+    A stack with a session is passed on to the ledger, which holds what applies and answers the caller.
+    """
 
     TYPE: ClassVar[str] = "engine.validate-stack.v1"
     validation_id: str
     stack: StackRequest
     now: datetime
     api_key_id: str | None = None
+    attempt: int = 1
+    """Counts how often the ledger handed the hold back."""
+    available: dict[str, int] = {}
+    """Accounts the ledger found different from the engine's view, with what is left in them."""
 
 
 class PlanRedemption(Request):
@@ -47,3 +54,9 @@ class PlanRedemption(Request):
     """Counts how often the ledger handed the plan back."""
     available: dict[str, int] = {}
     """Accounts the ledger found different from the plan, with what is left in them."""
+    turn: int = 1
+    """Counts how often another redemption of the same order was first."""
+    order_version: int = 0
+    """How many facts of the order the ledger knows …"""
+    known_order: JsonObject | None = None
+    """… and the order as the last of them left it. Counts if the engine's own is older."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from contracts.accounts import Unit
-from contracts.engine import StackRequest
+from contracts.engine import StackRequest, ValidateStack
 from contracts.errors import ErrorBody, JsonObject
 from contracts.messages import Command, Event
 
@@ -30,6 +30,8 @@ class Posting(BaseModel):
     is_adjustable: bool = False
     """The amount was the engine's choice (as much credit as possible): too little left means that
     the plan is wrong, not that the request is refused."""
+    holder: str | None = None
+    """In a session: the redeemable that the amount is held for."""
 
 
 class Posted(BaseModel):
@@ -90,6 +92,10 @@ class Plan(BaseModel):
     """What the request said of the customer, to be stored by its owner."""
     order: JsonObject | None = None
     """The final state of the order, with its id."""
+    order_version: int | None = None
+    """How many redemptions and rollbacks of the order the plan was made after; None: the order was
+    made by this plan, so nobody else can name it."""
+    turn: int = 1
     redemptions: list[PlannedRedemption] = []
     refusal: ErrorBody | None = None
     refused: JsonObject | None = None
@@ -144,19 +150,29 @@ class AdjustBalance(Command):
 
 
 class PlaceHold(Command):
-    """Hold amounts for a session; replaces what the session held before."""
+    """Hold amounts for a session instead of what it held before, and answer the validation's caller.
+
+    Without postings nothing applies: then nothing changes, and the answer is only remembered.
+    """
 
     TYPE: ClassVar[str] = "ledger.place-hold.v1"
     session_key: str
     postings: list[Posting]
-    expires_at: datetime
+    ttl_us: int
+    """Microseconds; the ledger's clock says when they are over."""
+    order_id: str | None = None
+    """When this order is canceled the hold is given back."""
+    validation: ValidateStack
+    """Handed back to the engine when it was answered from what is no longer so."""
+    answer: JsonObject
+    """The body of the answer."""
 
 
 class ReleaseHold(Command):
     TYPE: ClassVar[str] = "ledger.release-hold.v1"
     session_key: str
-    account: str | None = None
-    """Only what this account holds; None releases the whole session."""
+    holder: str | None = None
+    """Only what is held for this redeemable; None releases the whole session."""
 
 
 class RedeemedItem(BaseModel):
@@ -189,6 +205,8 @@ class RedemptionSucceeded(Event):
     customer: JsonObject | None = None
     customer_changes: JsonObject | None = None
     order: JsonObject | None = None
+    order_version: int = 0
+    """Numbers the redemptions and rollbacks of the order; 0: the order is not named by the caller."""
     metadata: JsonObject = {}
     inapplicable_redeemables: list[JsonObject] = []
     skipped_redeemables: list[JsonObject] = []
@@ -242,6 +260,7 @@ class RedemptionRolledBack(Event):
     items: list[RolledBackItem]
     order: JsonObject | None = None
     """The order after the rollback: CANCELED, discounts removed (WITH_ORDER)."""
+    order_version: int = 0
     order_mode: Literal["WITH_ORDER", "WITHOUT_ORDER"] = "WITH_ORDER"
     customer: JsonObject | None = None
     reason: str | None = None
@@ -277,12 +296,26 @@ class BalanceAdjusted(Event):
     adjusted_at: datetime
 
 
+class HeldBalance(BaseModel):
+    """An account whose holds have changed, and what it has after it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: str
+    unit: str
+    held: int
+    used: int
+    available: int | None = None
+
+
 class HoldPlaced(Event):
     """Stream: ``hold-<session key>``. Replaces what the session held before."""
 
     TYPE: ClassVar[str] = "ledger.hold-placed.v1"
     session_key: str
     held: list[Posting]
+    balances: list[HeldBalance] = []
+    order_id: str | None = None
     expires_at: datetime
     placed_at: datetime
 
@@ -290,7 +323,9 @@ class HoldPlaced(Event):
 class HoldReleased(Event):
     TYPE: ClassVar[str] = "ledger.hold-released.v1"
     session_key: str
-    reason: Literal["released", "expired", "redeemed", "replaced"]
+    reason: Literal["released", "expired", "redeemed", "canceled"]
+    """By the caller, by time, by the session's own redemption, or with its order."""
     remaining: list[Posting] = []
     """What the session still holds after this event."""
+    balances: list[HeldBalance] = []
     released_at: datetime

@@ -52,6 +52,7 @@ class _Wanted:
         self.stacks: dict[str, PromotionStack] = {}
         self.customer: KnownCustomer | None = None
         self.accounts: list[str] = []
+        self.session: Key | None = _session_of(envelope.project_id, request.stack)
         self.problem: DomainError | Unavailable | None = None
 
     @property
@@ -61,7 +62,17 @@ class _Wanted:
 
     @property
     def available(self) -> dict[str, int]:
-        return self.request.available if isinstance(self.request, PlanRedemption) else {}
+        return self.request.available
+
+    @property
+    def order_version(self) -> int:
+        """The facts of the order that the ledger told of when it handed the plan back."""
+        return self.request.order_version if isinstance(self.request, PlanRedemption) else 0
+
+
+def _session_of(project_id: str, stack: StackRequest) -> Key | None:
+    key = (stack.session or {}).get("key")
+    return (project_id, key) if isinstance(key, str) else None
 
 
 def _voucher_ids(project_id: str, stack: StackRequest) -> Iterable[tuple[str, str]]:
@@ -130,7 +141,9 @@ async def gather(
     accounts = await queries.accounts(connection, account_keys) if account_keys else {}
     category_keys = _category_keys(wanted)
     categories = await queries.categories(connection, category_keys) if category_keys else {}
-    facts = _Facts(found, segments, collections, held, accounts, categories)
+    sessions = {one.session for one in wanted if one.session is not None}
+    holds = await queries.holds(connection, sessions) if sessions else {}
+    facts = _Facts(found, segments, collections, held, accounts, categories, holds)
     return [_snapshot(one, facts) for one in wanted]
 
 
@@ -345,6 +358,7 @@ class _Facts(NamedTuple):
     held: set[tuple[str, str, str]]
     accounts: dict[Key, Any]
     categories: dict[Key, Any]
+    holds: dict[Key, dict[str, int]]
 
 
 def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
@@ -355,11 +369,12 @@ def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
     if project is None:
         return Unavailable("the project has just been made and is not readable yet")
     seen = {
-        account: Account(row["used"] or 0, row["adjusted"] or 0)
+        account: Account(row["used"] or 0, row["adjusted"] or 0, row["held"] or 0)
         for account in one.accounts
         if (row := accounts.get((one.project_id, account))) is not None
     }
-    order = facts.orders.get((one.project_id, one.order_id or ""))
+    own = known.holds.get(one.session, {}) if one.session else {}
+    order, version = _newest_order(one, facts.orders.get((one.project_id, one.order_id or "")))
     return Snapshot(
         project_id=one.project_id,
         request=one.stack,
@@ -371,18 +386,28 @@ def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
         holders=frozenset(key[1:] for key in known.held if key[0] == one.project_id),
         first_day_of_week=project.get("first_day_of_week") or 0,
         catalogue=_of_project(one, facts.catalogue),
-        stored_order=_stored_order(order) if order is not None else None,
-        accounts=Accounts(seen, one.available),
+        stored_order=order,
+        accounts=Accounts(seen, one.available, own),
         stacking_rules={**DEFAULT_STACKING_RULES, **(project["stacking_rules"] or {})},
         api_key_id=one.request.api_key_id,
         tiers=one.tiers,
         stacks=one.stacks,
         categories=_of_project(one, known.categories),
+        order_version=version if one.order_id is not None else None,
     )
 
 
 def _of_project(one: _Wanted, found: dict[Key, Any]) -> dict[str, Any]:
     return {key[1]: value for key, value in found.items() if key[0] == one.project_id}
+
+
+def _newest_order(one: _Wanted, row: JsonObject | None) -> tuple[JsonObject | None, int]:
+    """Return the order and how many facts of the ledger it shows: ours, or what the ledger sent along."""
+    version = (row or {}).get("version") or 0
+    known = one.request.known_order if isinstance(one.request, PlanRedemption) else None
+    if known is not None and one.order_version > version:
+        return known, one.order_version
+    return (_stored_order(row) if row is not None else None), version
 
 
 def _stored_order(row: Any) -> JsonObject:

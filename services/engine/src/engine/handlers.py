@@ -9,6 +9,7 @@ from contracts.ledger import Redeem
 from contracts.messages import Envelope, Reply
 from engine.definitions import Definitions
 from engine.domain.plan import contention_key, plan
+from engine.domain.sessions import key_of, place_hold
 from engine.domain.snapshot import DrawnIds, Snapshot
 from engine.domain.validate import validate
 from engine.gathering import Asked, Gathered, gather, order_id_of
@@ -49,7 +50,7 @@ def answer(
         if isinstance(gathered, DomainError):
             raise gathered
         if isinstance(request, ValidateStack):
-            return Reply(body=validate(gathered, request.validation_id))
+            return check(envelope, request, gathered)
         return plan_redemption(envelope, request, gathered)
     except DomainError as error:
         body = error.body()
@@ -62,6 +63,14 @@ def _steps_max(snapshot: Snapshot) -> int:
     return max(len(snapshot.request.redeemables), tiers)
 
 
+def check(envelope: Envelope, request: ValidateStack, snapshot: Snapshot) -> Reply | Forward:
+    """Check the stack; with a session, pass on to the ledger what is to be held."""
+    if request.stack.session is None:
+        return Reply(body=validate(snapshot, request.validation_id))
+    hold = place_hold(snapshot, request, order_id_of(envelope.project_id, request.stack.order))
+    return Forward(topics.commands("ledger"), key_of(snapshot, hold), hold)
+
+
 def plan_redemption(envelope: Envelope, request: PlanRedemption, snapshot: Snapshot) -> Forward:
     """Plan, and pass the plan on to the ledger, which answers the caller."""
     drawn = DrawnIds(
@@ -70,6 +79,6 @@ def plan_redemption(envelope: Envelope, request: PlanRedemption, snapshot: Snaps
         failed_redemption_id=ids.new_id("rf"),
         order_id=order_id_of(envelope.project_id, request.stack.order) or ids.new_id("ord"),
     )
-    made = plan(snapshot, drawn, attempt=request.attempt, planned_at=request.now)
+    made = plan(snapshot, drawn, attempt=request.attempt, planned_at=request.now, turn=request.turn)
     key = contention_key(snapshot, made)
     return Forward(topics.commands("ledger"), key, Redeem.model_construct(plan=made))

@@ -1,5 +1,8 @@
 """Every limit of the engine."""
 
+SESSIONS_PER_CUSTOMER_MAX = 20
+"""Sessions through which a customer holds something at a time."""
+
 ITEMS_MAX = 500
 """Lines of an order."""
 

@@ -76,7 +76,12 @@ CATALOGUE = Table("catalogue", {"project_id": "text", "id": "text"}, {"doc": "js
 ORDERS = Table(
     "orders",
     {"project_id": "text", "id": "text"},
-    {"sent": "jsonb", "redeemed": "jsonb", "redeemed_position": "bigint"},
+    {
+        "sent": "jsonb",
+        "redeemed": "jsonb",
+        "redeemed_position": "bigint",
+        "redeemed_version": "bigint",
+    },
 )
 ACCOUNTS = Table(
     "accounts",
@@ -86,8 +91,11 @@ ACCOUNTS = Table(
         "used_position": "bigint",
         "adjusted": "bigint",
         "adjusted_position": "bigint",
+        "held": "bigint",
+        "held_position": "bigint",
     },
 )
+HOLDS = Table("holds", {"project_id": "text", "session_key": "text"}, {"amounts": "jsonb"})
 
 
 def document(model: BaseModel, *, leave_out: set[str] | None = None) -> JsonObject:
@@ -438,12 +446,16 @@ def _order_key(order: JsonObject | None, project_id: str) -> Iterable[RowKey]:
 
 
 def _apply_order_state(
-    rows: Rows, order: JsonObject | None, kept: JsonObject | None, meta: Envelope
+    rows: Rows, event: ledger.RedemptionSucceeded | ledger.RedemptionRolledBack, meta: Envelope
 ) -> None:
-    for _, key in _order_key(order, meta.project_id):
+    for _, key in _order_key(event.order, meta.project_id):
         row = rows.get(ORDERS, *key) or {}
         if (row.get("redeemed_position") or 0) < meta.position:
-            changes = {"redeemed": kept, "redeemed_position": meta.position}
+            changes = {
+                "redeemed": event.order,
+                "redeemed_position": meta.position,
+                "redeemed_version": event.order_version,
+            }
             rows.put(ORDERS, key, {**row, **changes})
 
 
@@ -454,7 +466,7 @@ def keys_redeemed(event: ledger.RedemptionSucceeded, meta: Envelope) -> Iterable
 
 def apply_redeemed(rows: Rows, event: ledger.RedemptionSucceeded, meta: Envelope) -> None:
     _apply_posted(rows, event.items, meta)
-    _apply_order_state(rows, event.order, event.order, meta)
+    _apply_order_state(rows, event, meta)
 
 
 def keys_rolled_back(event: ledger.RedemptionRolledBack, meta: Envelope) -> Iterable[RowKey]:
@@ -464,7 +476,7 @@ def keys_rolled_back(event: ledger.RedemptionRolledBack, meta: Envelope) -> Iter
 
 def apply_rolled_back(rows: Rows, event: ledger.RedemptionRolledBack, meta: Envelope) -> None:
     _apply_posted(rows, event.items, meta)
-    _apply_order_state(rows, event.order, event.order, meta)
+    _apply_order_state(rows, event, meta)
 
 
 def keys_adjusted(event: ledger.BalanceAdjusted, meta: Envelope) -> Iterable[RowKey]:
@@ -480,6 +492,32 @@ def apply_adjusted(rows: Rows, event: ledger.BalanceAdjusted, meta: Envelope) ->
     if (row.get("used_position") or 0) < meta.position:
         row["used"], row["used_position"] = event.used, meta.position
     rows.put(ACCOUNTS, key, row)
+
+
+HoldEvent = ledger.HoldPlaced | ledger.HoldReleased
+
+
+def keys_hold(event: HoldEvent, meta: Envelope) -> Iterable[RowKey]:
+    yield HOLDS, (meta.project_id, event.session_key)
+    for told in event.balances:
+        yield ACCOUNTS, (meta.project_id, told.account)
+
+
+def apply_hold(rows: Rows, event: HoldEvent, meta: Envelope) -> None:
+    amounts: dict[str, int] = {}
+    for posting in event.held if isinstance(event, ledger.HoldPlaced) else event.remaining:
+        amounts[posting.account] = amounts.get(posting.account, 0) + posting.amount
+    key = (meta.project_id, event.session_key)
+    if amounts:
+        rows.put(HOLDS, key, {"amounts": amounts})
+    else:
+        rows.delete(HOLDS, *key)
+    for told in event.balances:
+        account = (meta.project_id, told.account)
+        row = rows.get(ACCOUNTS, *account) or {}
+        if (row.get("held_position") or 0) < meta.position:
+            changes = {"held": told.held, "held_position": meta.position}
+            rows.put(ACCOUNTS, account, {**row, **changes})
 
 
 def _same(
@@ -553,6 +591,7 @@ FOLDS = {
     ledger.RedemptionSucceeded: Fold(keys_redeemed, apply_redeemed),
     ledger.RedemptionRolledBack: Fold(keys_rolled_back, apply_rolled_back),
     ledger.BalanceAdjusted: Fold(keys_adjusted, apply_adjusted),
+    **_same(keys_hold, apply_hold, ledger.HoldPlaced, ledger.HoldReleased),
 }
 
 PROJECTION = Projection(
@@ -572,6 +611,7 @@ PROJECTION = Projection(
         CATALOGUE,
         ORDERS,
         ACCOUNTS,
+        HOLDS,
     ],
     folds=FOLDS,
     ignored=[
@@ -592,7 +632,5 @@ PROJECTION = Projection(
         customers.CustomEventRecorded,
         ledger.RedemptionFailed,
         ledger.RollbackFailed,
-        ledger.HoldPlaced,
-        ledger.HoldReleased,
     ],
 )

@@ -35,7 +35,7 @@ class Found(NamedTuple):
     tracked: dict[Key, JsonObject]
     catalogue: dict[Key, JsonObject]
     orders: dict[Key, JsonObject]
-    """``sent`` and ``redeemed`` of each."""
+    """``sent``, ``redeemed`` and ``version`` of each."""
 
 
 async def known(connection: Connection, wanted: Wanted) -> Found:
@@ -66,7 +66,8 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
         JOIN catalogue p ON p.project_id = t.project_id AND p.id = t.doc->>'product_id'
         UNION ALL
         SELECT 'order', t.project_id, t.id,
-               jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed)
+               jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed,
+                                  'version', t.redeemed_version)
         FROM unnest($8::text[], $9::text[]) AS g(project_id, id)
         JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
         """,
@@ -293,10 +294,23 @@ async def holders(
 async def accounts(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
     rows = await connection.fetch(
         """
-        SELECT t.project_id, t.account, t.used, t.adjusted
+        SELECT t.project_id, t.account, t.used, t.adjusted, t.held
         FROM unnest($1::text[], $2::text[]) AS g(project_id, account)
         JOIN accounts t ON t.project_id = g.project_id AND t.account = g.account
         """,
         *_columns(keys),
     )
     return {(row["project_id"], row["account"]): row for row in rows}
+
+
+async def holds(connection: Connection, keys: Collection[Key]) -> dict[Key, dict[str, int]]:
+    """Return what sessions hold, by account."""
+    rows = await connection.fetch(
+        """
+        SELECT t.project_id, t.session_key, t.amounts
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, session_key)
+        JOIN holds t ON t.project_id = g.project_id AND t.session_key = g.session_key
+        """,
+        *_columns(keys),
+    )
+    return {(row["project_id"], row["session_key"]): row["amounts"] for row in rows}

@@ -41,7 +41,7 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
         segments={one["id"]: _segment(one) for one in given.get("segments", [])},
         catalogue={one["id"]: one for one in given.get("catalogue", [])},
         stored_order=given.get("stored_order"),
-        accounts=Accounts(accounts, when.get("available", {})),
+        accounts=Accounts(accounts, when.get("available", {}), given.get("own_holds", {})),
         stacking_rules={**DEFAULT_STACKING_RULES, **given.get("stacking_rules", {})},
         api_key_id=given.get("api_key_id"),
         tiers=_tiers(given),

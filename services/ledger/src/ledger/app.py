@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from contracts import topics
 from ledger import book
-from ledger.handlers import COMMANDS
+from ledger.handlers import COMMANDS, REACTIONS
 from ledger.timers import expire_holds
-from runtime.consumer import CommandConsumer
+from runtime.consumer import CommandConsumer, ReactionConsumer
 from runtime.service import Service
 from runtime.settings import Settings
 
@@ -16,6 +17,14 @@ def build(settings: Settings) -> Service:
         "ledger",
         settings,
         migrations=Path(__file__).parent / "migrations",
-        consumers=[CommandConsumer(COMMANDS, prepare=book.prepare, flush=book.flush)],
+        consumers=[
+            CommandConsumer(COMMANDS, prepare=book.prepare, flush=book.flush),
+            ReactionConsumer(
+                REACTIONS,
+                [topics.events("customers")],
+                prepare=book.prepare_canceled,
+                flush=book.flush,
+            ),
+        ],
         background=[expire_holds],
     )

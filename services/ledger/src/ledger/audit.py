@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from contracts.errors import JsonObject
 from contracts.ledger import (
     BalanceAdjusted,
+    HeldBalance,
     HoldPlaced,
     HoldReleased,
     Posted,
@@ -37,6 +39,7 @@ class Balance:
     adjusted: int = 0
     used: int = 0
     held: int = 0
+    last_fact: str | None = None
 
 
 class Held(NamedTuple):
@@ -44,6 +47,7 @@ class Held(NamedTuple):
 
     amounts: dict[str, int]
     expires_at: datetime | None
+    order_id: str | None
     version: int
 
 
@@ -99,6 +103,7 @@ def _redeem(folded: Folded, event: RedemptionSucceeded, meta: Envelope) -> None:
     if session is not None:
         _change_held(folded, project_id, session.amounts, {})
         folded.holds[project_id, event.session_key or ""] = session._replace(amounts={})
+    _count_fact(folded, event.order, event.order_version, meta)
     for item in event.items:
         key = (project_id, item.redemption_id)
         if key in folded.taken:
@@ -112,7 +117,24 @@ def _redeem(folded: Folded, event: RedemptionSucceeded, meta: Envelope) -> None:
             _post(folded, posted, meta)
 
 
+def _count_fact(folded: Folded, order: JsonObject | None, version: int, meta: Envelope) -> None:
+    """An order's redemptions and rollbacks are numbered without gaps."""
+    if order is None or version == 0:
+        return
+    name = f"order/{order['id']}"
+    balance = folded.balances[meta.project_id, name]
+    balance.unit = "fact"
+    balance.is_limit_told = True
+    balance.used += 1
+    balance.last_fact = f"{meta.stream}@{meta.stream_version}"
+    folded.contras[meta.project_id, "fact"] += 1
+    if balance.used != version:
+        what = f"is fact {version} of {name}, the log up to it has {balance.used}"
+        folded.find(meta.project_id, meta.stream, what)
+
+
 def _roll_back(folded: Folded, event: RedemptionRolledBack, meta: Envelope) -> None:
+    _count_fact(folded, event.order, event.order_version, meta)
     for item in event.items:
         key = (meta.project_id, item.redemption_id)
         if key in folded.given_back:
@@ -183,36 +205,48 @@ def _adjust(folded: Folded, event: BalanceAdjusted, meta: Envelope) -> None:
 
 def _hold(folded: Folded, event: HoldPlaced | HoldReleased, meta: Envelope) -> None:
     project_id, key = meta.project_id, (meta.project_id, event.session_key)
-    before = folded.holds.get(key) or Held({}, None, 0)
-    postings = event.held if isinstance(event, HoldPlaced) else event.remaining
+    before = folded.holds.get(key) or Held({}, None, None, 0)
     amounts: dict[str, int] = defaultdict(int)
-    for posting in postings:
+    for posting in event.held if isinstance(event, HoldPlaced) else event.remaining:
         amounts[posting.account] += posting.amount
+        folded.balances[project_id, posting.account].unit = posting.unit
     _change_held(folded, project_id, before.amounts, amounts)
+    until: tuple[datetime | None, str | None]
     if isinstance(event, HoldPlaced):
-        folded.holds[key] = Held(dict(amounts), event.expires_at, meta.stream_version)
-        _check_placed(folded, event, meta)
-        return
-    expires_at = before.expires_at if amounts else None
-    folded.holds[key] = Held(dict(amounts), expires_at, meta.stream_version)
+        until = event.expires_at, event.order_id
+    else:
+        _check_released(folded, before, amounts, meta)
+        until = (before.expires_at, before.order_id) if amounts else (None, None)
+    folded.holds[key] = Held(dict(amounts), *until, meta.stream_version)
+    for told in event.balances:
+        is_placed = isinstance(event, HoldPlaced)
+        _check_balance(folded, told, meta, may_change_limit=is_placed)
+
+
+def _check_released(folded: Folded, before: Held, amounts: dict[str, int], meta: Envelope) -> None:
     for account, amount in amounts.items():
         if amount > before.amounts.get(account, 0):
-            folded.find(project_id, meta.stream, f"holds more of {account} after its release")
+            what = f"holds more of {account} after its release"
+            folded.find(meta.project_id, meta.stream, what)
 
 
-def _check_placed(folded: Folded, event: HoldPlaced, meta: Envelope) -> None:
-    """What is taken and held fits under the widest limit that the hold names for the account."""
-    widest: dict[str, float] = {}
-    for posting in event.held:
-        balance = folded.balances[meta.project_id, posting.account]
-        balance.unit = balance.unit or posting.unit
-        balance.is_limit_told = False
-        limit = float("inf") if posting.limit is None else posting.limit
-        widest[posting.account] = max(limit, widest.get(posting.account, 0))
-    for account, limit in widest.items():
-        balance = folded.balances[meta.project_id, account]
-        if balance.used + balance.held > limit + balance.adjusted:
-            folded.find(meta.project_id, meta.stream, f"{account} went over its limit")
+def _check_balance(
+    folded: Folded, told: HeldBalance, meta: Envelope, *, may_change_limit: bool
+) -> None:
+    balance = folded.balances[meta.project_id, told.account]
+    if (told.used, told.held) != (balance.used, balance.held):
+        folded.find(
+            meta.project_id,
+            meta.stream,
+            f"says {told.account} had {told.used} used and {told.held} held,"
+            f" the log up to it says {balance.used} and {balance.held}",
+        )
+    if told.available is not None and told.available < 0:
+        folded.find(meta.project_id, meta.stream, f"{told.account} went over its limit")
+    limit = _limit_of(balance, told.available)
+    if not may_change_limit and balance.is_limit_told and limit != balance.limit:
+        folded.find(meta.project_id, meta.stream, f"{told.account} has another limit than before")
+    balance.limit, balance.is_limit_told = limit, True
 
 
 def _change_held(
@@ -248,8 +282,8 @@ def _compare_accounts(folded: Folded, rows: Iterable[Any]) -> Iterator[str]:
         if told is None:
             yield f"{where}: the log does not know it"
             continue
-        names = ["unit", "adjusted", "used", "held"]
-        wanted: list[Any] = [told.unit, told.adjusted, told.used, told.held]
+        names = ["unit", "adjusted", "used", "held", "last_fact"]
+        wanted: list[Any] = [told.unit, told.adjusted, told.used, told.held, told.last_fact]
         if told.is_limit_told:
             names.append("limit_amount")
             wanted.append(told.limit)
@@ -265,7 +299,7 @@ def _compare_holds(folded: Folded, rows: Iterable[Any]) -> Iterator[str]:
         for posting in row["postings"]:
             amounts[posting["account"]] += posting["amount"]
         key = (row["project_id"], row["session_key"])
-        stored[key] = Held(dict(amounts), row["expires_at"], row["stream_version"])
+        stored[key] = Held(dict(amounts), row["expires_at"], row["order_id"], row["stream_version"])
     for key in sorted(folded.holds.keys() | stored.keys()):
         told, kept = folded.holds.get(key), stored.get(key)
         if told != kept:

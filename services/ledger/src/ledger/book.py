@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.customers import Order
+from contracts.errors import JsonObject
 from contracts.ledger import (
     AdjustBalance,
     HoldPlaced,
     HoldReleased,
     PlaceHold,
+    Plan,
     Posting,
     Redeem,
     ReleaseHold,
@@ -16,7 +19,7 @@ from contracts.ledger import (
 )
 from contracts.messages import Envelope
 from ledger import queries
-from ledger.domain.accounts import Account
+from ledger.domain.accounts import Account, order_account
 from ledger.domain.rollback import Redemption
 from ledger.queries import Hold, Key
 from runtime.database import Connection
@@ -31,6 +34,8 @@ class Batch:
     accounts: dict[str, dict[str, Account]] = field(default_factory=dict)
     redemptions: dict[Key, Redemption] = field(default_factory=dict)
     holds: dict[Key, Hold] = field(default_factory=dict)
+    orders: dict[Key, JsonObject] = field(default_factory=dict)
+    """What the last fact of an order made of it; only of those that plans in the batch are behind."""
     children: list[tuple[str, str, str]] = field(default_factory=list)
     changed_accounts: set[Key] = field(default_factory=set)
     changed_holds: set[Key] = field(default_factory=set)
@@ -44,10 +49,30 @@ class Batch:
         self.of(project_id).update(changed)
         self.changed_accounts.update((project_id, name) for name in changed)
 
+    def keep_order(self, project_id: str, order: JsonObject | None) -> None:
+        """Keep what a redemption or rollback made of its order, for later commands of the batch."""
+        if order is not None and order.get("id"):
+            self.orders[project_id, order["id"]] = order
+
+    def order(self, project_id: str, order_id: str) -> tuple[int, JsonObject | None]:
+        """Return how many facts the order has, and what the last one made of it."""
+        account = self.of(project_id).get(order_account(order_id))
+        return (account.used if account else 0), self.orders.get((project_id, order_id))
+
     def held(self, project_id: str, session_key: str | None) -> list[Posting]:
         """Return what the session holds."""
         hold = self.holds.get((project_id, session_key)) if session_key else None
         return hold.postings if hold else []
+
+    def sessions_of_order(self, project_id: str, order: Order) -> list[str]:
+        """Return the sessions that still hold something for the order, if it was canceled."""
+        if order.status != "CANCELED":
+            return []
+        return [
+            session_key
+            for (owner, session_key), hold in self.holds.items()
+            if owner == project_id and hold.order_id == order.id and hold.postings
+        ]
 
     def stage_hold(self, unit: Unit, event: HoldPlaced | HoldReleased) -> StoredEvent:
         """Stage the event, and keep what the session holds from now on."""
@@ -59,15 +84,13 @@ class Batch:
             version=before.version + 1,
             previous_hash=before.hash,
         )
-        is_placed = isinstance(event, HoldPlaced)
-        postings = event.held if isinstance(event, HoldPlaced) else event.remaining
-        expires_at = event.expires_at if isinstance(event, HoldPlaced) else before.expires_at
-        self.holds[key] = Hold(
-            list(postings),
-            expires_at if is_placed or postings else None,
-            staged.stream_version,
-            staged.hash,
-        )
+        if isinstance(event, HoldPlaced):
+            now_held = Hold(event.held, event.expires_at, event.order_id)
+        elif event.remaining:
+            now_held = before._replace(postings=event.remaining)
+        else:
+            now_held = Hold([])
+        self.holds[key] = now_held._replace(version=staged.stream_version, hash=staged.hash)
         self.changed_holds.add(key)
         return staged
 
@@ -84,8 +107,7 @@ async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any
             session_key = (command.plan.stack.session or {}).get("key")
             if isinstance(session_key, str):
                 sessions.add((project_id, session_key))
-            for planned in command.plan.redemptions:
-                accounts.update((project_id, posting.account) for posting in planned.postings)
+            accounts.update((project_id, name) for name in _accounts_of_plan(command.plan))
         elif isinstance(command, RollBack):
             redemptions.add((project_id, command.redemption_id))
         elif isinstance(command, AdjustBalance):
@@ -96,14 +118,38 @@ async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any
                 accounts.update((project_id, posting.account) for posting in command.postings)
     batch.redemptions = await queries.read_redemptions(connection, redemptions)
     accounts.update(_accounts_of(batch.redemptions))
-    batch.holds = await queries.lock_holds(connection, sessions)
-    for (project_id, _), hold in batch.holds.items():
-        accounts.update((project_id, posting.account) for posting in hold.postings)
+    accounts.update(await lock_sessions(connection, batch, sessions))
     await read_accounts(connection, batch, accounts)
+    await _read_orders(connection, batch, messages)
     # Two rollbacks of one redemption meet at its accounts: what is read after locking these is final.
     for key in await queries.read_rolled_back(connection, redemptions):
         batch.redemptions[key] = batch.redemptions[key]._replace(is_rolled_back=True)
     return batch
+
+
+async def prepare_canceled(
+    connection: Connection, messages: Sequence[tuple[Envelope, Any]]
+) -> Batch:
+    """Read the sessions of the orders that were canceled: most batches have none."""
+    batch = Batch()
+    canceled = {
+        (envelope.project_id, event.order.id)
+        for envelope, event in messages
+        if event.order.status == "CANCELED"
+    }
+    sessions = await queries.sessions_of_orders(connection, canceled)
+    await read_accounts(connection, batch, await lock_sessions(connection, batch, sessions))
+    return batch
+
+
+async def lock_sessions(connection: Connection, batch: Batch, keys: set[Key]) -> set[Key]:
+    """Add sessions to the batch, locked; returns the accounts that they hold of."""
+    batch.holds = await queries.lock_holds(connection, keys)
+    return {
+        (project_id, posting.account)
+        for (project_id, _), hold in batch.holds.items()
+        for posting in hold.postings
+    }
 
 
 async def read_accounts(connection: Connection, batch: Batch, keys: set[Key]) -> None:
@@ -112,9 +158,34 @@ async def read_accounts(connection: Connection, batch: Batch, keys: set[Key]) ->
         batch.of(project_id)[name] = account
 
 
+async def _read_orders(
+    connection: Connection, batch: Batch, messages: Sequence[tuple[Envelope, Any]]
+) -> None:
+    """Read the orders that plans are behind: they go back to the engine with what is so now."""
+    behind: dict[Key, str] = {}
+    for envelope, command in messages:
+        if isinstance(command, Redeem) and command.plan.order is not None:
+            order_id = command.plan.order["id"]
+            account = batch.of(envelope.project_id).get(order_account(order_id))
+            is_known = account is not None and account.used != command.plan.order_version
+            if is_known and account is not None and account.last_fact is not None:
+                behind[envelope.project_id, order_id] = account.last_fact
+    batch.orders = await queries.read_orders(connection, behind)
+
+
+def _accounts_of_plan(plan: Plan) -> Iterable[str]:
+    for planned in plan.redemptions:
+        for posting in planned.postings:
+            yield posting.account
+    if plan.order is not None and plan.order_version is not None:
+        yield order_account(plan.order["id"])
+
+
 def _accounts_of(redemptions: Mapping[Key, Redemption]) -> Iterable[Key]:
     for (project_id, _), redemption in redemptions.items():
         if redemption.event is not None:
+            if redemption.event.order is not None and redemption.event.order.get("id"):
+                yield project_id, order_account(redemption.event.order["id"])
             for item in redemption.event.items:
                 yield from ((project_id, posted.account) for posted in item.posted)
 

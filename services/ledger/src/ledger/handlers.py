@@ -1,6 +1,7 @@
 """Load, decide, append. The table ``COMMANDS`` at the end is the table of contents."""
 
 from contracts import topics
+from contracts.customers import OrderCreated, OrderUpdated
 from contracts.engine import PlanRedemption
 from contracts.errors import JsonObject, Unavailable
 from contracts.ledger import (
@@ -15,10 +16,15 @@ from contracts.ledger import (
 from contracts.messages import Command, Event, Reply
 from ledger.book import Batch
 from ledger.domain.balance import decide_adjust_balance
-from ledger.domain.holds import decide_place_hold, decide_release_hold, release
+from ledger.domain.holds import (
+    decide_place_hold,
+    decide_release_hold,
+    release,
+    released_by_redemption,
+)
 from ledger.domain.redeem import HandBack, Redeemed, Refused, decide_redeem, root_id
 from ledger.domain.rollback import Redemption, decide_roll_back
-from ledger.limits import PLAN_ATTEMPTS_MAX
+from ledger.limits import ORDER_TURNS_MAX, PLAN_ATTEMPTS_MAX
 from runtime.consumer import Handler
 from runtime.unit import Unit
 
@@ -30,7 +36,7 @@ async def redeem(unit: Unit, command: Redeem) -> JsonObject | Reply | None:
     held = batch.held(unit.project_id, session_key)
     decision = decide_redeem(plan, batch.of(unit.project_id), held, unit.now)
     if isinstance(decision, HandBack):
-        _hand_back(unit, plan, decision)
+        _hand_back(unit, batch, plan, decision)
         return None
     if isinstance(decision, Refused):
         event = decision.event
@@ -44,6 +50,7 @@ def _redeemed(unit: Unit, batch: Batch, decision: Redeemed, session_key: str | N
     event = decision.event
     root = root_id(event)
     batch.change(unit.project_id, decision.accounts)
+    batch.keep_order(unit.project_id, event.order)
     staged = unit.publish_event(f"redemption-{root}", event)
     batch.redemptions[unit.project_id, root] = Redemption(event, staged.hash)
     if event.parent_id is not None:
@@ -54,25 +61,29 @@ def _redeemed(unit: Unit, batch: Batch, decision: Redeemed, session_key: str | N
             )
     if session_key is not None:
         held = batch.held(unit.project_id, session_key)
-        released, _ = release(session_key, [], [], {}, unit.now, "redeemed")
         assert held, "the decision has released it"
+        released = released_by_redemption(session_key, held, decision.accounts, unit.now)
         batch.stage_hold(unit, released)
     return {"redemption": _json(event)}
 
 
-def _hand_back(unit: Unit, plan: Plan, decision: HandBack) -> None:
-    """Let the engine plan again with what the accounts really have."""
-    if plan.attempt >= PLAN_ATTEMPTS_MAX:
-        message = "what this redemption depends on keeps changing"
-        raise Unavailable(message)
-    request = PlanRedemption(
+def _hand_back(unit: Unit, batch: Batch, plan: Plan, decision: HandBack) -> None:
+    """Let the engine plan again with what the accounts really have, or after who was first."""
+    again = PlanRedemption(
         stack=plan.stack,
         now=plan.planned_at,
         api_key_id=plan.api_key_id,
-        attempt=plan.attempt + 1,
+        attempt=plan.attempt + (not decision.is_order_changed),
         available=decision.available,
+        turn=plan.turn + decision.is_order_changed,
     )
-    unit.forward(topics.ENGINE_REQUESTS, unit.project_id, request)
+    if again.attempt > PLAN_ATTEMPTS_MAX or again.turn > ORDER_TURNS_MAX:
+        message = "what this redemption depends on keeps changing"
+        raise Unavailable(message)
+    if plan.order is not None and plan.order_version is not None:
+        version, known = batch.order(unit.project_id, plan.order["id"])
+        again = again.model_copy(update={"order_version": version, "known_order": known})
+    unit.forward(topics.ENGINE_REQUESTS, unit.project_id, again)
 
 
 async def roll_back(unit: Unit, command: RollBack) -> JsonObject | Reply:
@@ -84,6 +95,7 @@ async def roll_back(unit: Unit, command: RollBack) -> JsonObject | Reply:
         unit.publish_event(f"rollback-{decision.rollback_id}", decision)
         return Reply(status=decision.error.code, error=decision.error)
     batch.change(unit.project_id, decision.accounts)
+    batch.keep_order(unit.project_id, decision.event.order)
     unit.publish_event(
         f"redemption-{command.redemption_id}",
         decision.event,
@@ -103,13 +115,28 @@ async def adjust_balance(unit: Unit, command: AdjustBalance) -> JsonObject:
     return {"adjustment": _json(event)}
 
 
-async def place_hold(unit: Unit, command: PlaceHold) -> JsonObject:
+async def place_hold(unit: Unit, command: PlaceHold) -> JsonObject | None:
+    if not command.postings:
+        return command.answer
     batch: Batch = unit.context
     held = batch.held(unit.project_id, command.session_key)
-    event, changed = decide_place_hold(command, held, batch.of(unit.project_id), unit.now)
-    batch.change(unit.project_id, changed)
-    batch.stage_hold(unit, event)
-    return {"hold": _json(event)}
+    decision = decide_place_hold(command, held, batch.of(unit.project_id), unit.now)
+    if isinstance(decision, HandBack):
+        _validate_again(unit, command, decision)
+        return None
+    batch.change(unit.project_id, decision.accounts)
+    batch.stage_hold(unit, decision.event)
+    return command.answer
+
+
+def _validate_again(unit: Unit, command: PlaceHold, decision: HandBack) -> None:
+    """Let the engine answer again with what the accounts really have."""
+    validation = command.validation
+    if validation.attempt >= PLAN_ATTEMPTS_MAX:
+        message = "what this session would hold keeps changing"
+        raise Unavailable(message)
+    changes = {"attempt": validation.attempt + 1, "available": decision.available}
+    unit.forward(topics.ENGINE_REQUESTS, unit.project_id, validation.model_copy(update=changes))
 
 
 async def release_hold(unit: Unit, command: ReleaseHold) -> JsonObject:
@@ -119,6 +146,17 @@ async def release_hold(unit: Unit, command: ReleaseHold) -> JsonObject:
     batch.change(unit.project_id, changed)
     batch.stage_hold(unit, event)
     return {"hold": _json(event)}
+
+
+async def on_order(unit: Unit, event: OrderCreated | OrderUpdated) -> None:
+    """Give back what is held for an order that was canceled: nobody will pay for it."""
+    batch: Batch = unit.context
+    for session_key in batch.sessions_of_order(unit.project_id, event.order):
+        held = batch.held(unit.project_id, session_key)
+        accounts = batch.of(unit.project_id)
+        released, changed = release(session_key, held, [], accounts, unit.now, "canceled")
+        batch.change(unit.project_id, changed)
+        batch.stage_hold(unit, released)
 
 
 def _json(event: Event) -> JsonObject:
@@ -131,4 +169,9 @@ COMMANDS: dict[type[Command], Handler] = {
     AdjustBalance: Handler(adjust_balance),
     PlaceHold: Handler(place_hold),
     ReleaseHold: Handler(release_hold),
+}
+
+REACTIONS: dict[type[Event], Handler] = {
+    OrderCreated: Handler(on_order),
+    OrderUpdated: Handler(on_order),
 }

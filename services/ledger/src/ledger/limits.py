@@ -3,6 +3,10 @@
 PLAN_ATTEMPTS_MAX = 3
 """How often a plan is handed back to the engine before the caller is told to come again."""
 
+ORDER_TURNS_MAX = 60
+"""How often a redemption lets another one of its order go first before the caller is told to come
+again. Redemptions of one order that arrive at once take turns, so this is about how many may."""
+
 REDEEMABLES_MAX = 30
 """Redeemables of one redemption."""
 

@@ -1,11 +1,13 @@
 """Reads and writes of the ledger's tables, each for a whole batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import orjson
 from pydantic import TypeAdapter
 
+from contracts.errors import JsonObject
 from contracts.ledger import Posting, RedemptionFailed, RedemptionSucceeded
 from ledger.domain.accounts import Account
 from ledger.domain.rollback import Redemption
@@ -22,6 +24,7 @@ class Hold(NamedTuple):
 
     postings: list[Posting]
     expires_at: datetime | None = None
+    order_id: str | None = None
     version: int = 0
     hash: bytes = b""
 
@@ -38,7 +41,7 @@ async def lock_accounts(connection: Connection, keys: set[Key]) -> dict[Key, Acc
     rows = await connection.fetch(
         """
         SELECT a.project_id, a.account, a.unit, a.limit_amount, a.limit_version, a.adjusted, a.used,
-               a.held
+               a.held, a.last_fact
         FROM unnest($1::text[], $2::text[]) AS k(project_id, account)
         JOIN accounts a USING (project_id, account)
         ORDER BY a.project_id, a.account
@@ -48,7 +51,7 @@ async def lock_accounts(connection: Connection, keys: set[Key]) -> dict[Key, Acc
     )
     return {
         (row[0], row[1]): Account(
-            row[1], row[2], row[3], row[4], row[5], row[6], row[7], is_new=False
+            row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], is_new=False
         )
         for row in rows
     }
@@ -108,13 +111,36 @@ async def read_rolled_back(connection: Connection, keys: set[Key]) -> list[Key]:
     return [(row["project_id"], row["id"]) for row in rows]
 
 
+async def read_orders(
+    connection: Connection, last_facts: Mapping[Key, str]
+) -> dict[Key, JsonObject]:
+    """Return orders as these events (``<stream>@<version>``) left them."""
+    if not last_facts:
+        return {}
+    keys = sorted(last_facts)
+    facts = [last_facts[key].rpartition("@") for key in keys]
+    rows = await connection.fetch(
+        """
+        SELECT k.project_id, k.order_id, e.data -> 'order' AS order
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::int[])
+             AS k(project_id, order_id, stream_id, stream_version)
+        JOIN events e USING (project_id, stream_id, stream_version)
+        """,
+        *_columns(keys),
+        [stream for stream, _, _ in facts],
+        [int(version) for _, _, version in facts],
+    )
+    return {(row["project_id"], row["order_id"]): orjson.loads(row["order"]) for row in rows}
+
+
 async def lock_holds(connection: Connection, keys: set[Key]) -> dict[Key, Hold]:
     """Read the sessions' holds and lock them."""
     if not keys:
         return {}
     rows = await connection.fetch(
         """
-        SELECT h.project_id, h.session_key, h.postings, h.expires_at, h.stream_version, h.hash
+        SELECT h.project_id, h.session_key, h.postings, h.expires_at, h.order_id, h.stream_version,
+               h.hash
         FROM unnest($1::text[], $2::text[]) AS k(project_id, session_key)
         JOIN holds h USING (project_id, session_key)
         ORDER BY h.project_id, h.session_key
@@ -124,23 +150,40 @@ async def lock_holds(connection: Connection, keys: set[Key]) -> dict[Key, Hold]:
     )
     return {
         (row[0], row[1]): Hold(
-            [Posting.model_validate(one) for one in row[2]], row[3], row[4], row[5]
+            [Posting.model_validate(one) for one in row[2]], row[3], row[4], row[5], row[6]
         )
         for row in rows
     }
 
 
-async def due_holds(connection: Connection, now: datetime, limit: int) -> list[Key]:
-    """Return sessions whose time is up."""
+async def sessions_of_orders(connection: Connection, orders: set[Key]) -> set[Key]:
+    """Return the sessions that hold something for these orders."""
+    if not orders:
+        return set()
+    rows = await connection.fetch(
+        """
+        SELECT h.project_id, h.session_key
+        FROM unnest($1::text[], $2::text[]) AS k(project_id, order_id)
+        JOIN holds h ON h.project_id = k.project_id AND h.order_id = k.order_id
+        WHERE h.postings <> '[]'::jsonb
+        """,
+        *_columns(orders),
+    )
+    return {(row["project_id"], row["session_key"]) for row in rows}
+
+
+async def due_holds(connection: Connection, now: datetime, limit: int) -> set[Key]:
+    """Return sessions whose time is up and that no other process is about to release."""
     rows = await connection.fetch(
         """
         SELECT project_id, session_key FROM holds
         WHERE expires_at <= $1 AND postings <> '[]'::jsonb ORDER BY expires_at LIMIT $2
+        FOR UPDATE SKIP LOCKED
         """,
         now,
         limit,
     )
-    return [(row["project_id"], row["session_key"]) for row in rows]
+    return {(row["project_id"], row["session_key"]) for row in rows}
 
 
 async def store_accounts(connection: Connection, changed: Sequence[tuple[str, Account]]) -> None:
@@ -151,7 +194,17 @@ async def store_accounts(connection: Connection, changed: Sequence[tuple[str, Ac
             key=lambda row: (row[0], row[1].name),
         )
         rows = [
-            (project_id, a.name, a.unit, a.limit, a.limit_version, a.adjusted, a.used, a.held)
+            (
+                project_id,
+                a.name,
+                a.unit,
+                a.limit,
+                a.limit_version,
+                a.adjusted,
+                a.used,
+                a.held,
+                a.last_fact,
+            )
             for project_id, a in chosen
         ]
         if rows:
@@ -161,17 +214,18 @@ async def store_accounts(connection: Connection, changed: Sequence[tuple[str, Ac
 
 
 _INSERT_ACCOUNTS = """
-    INSERT INTO accounts (project_id, account, unit, limit_amount, limit_version, adjusted, used, held)
+    INSERT INTO accounts (project_id, account, unit, limit_amount, limit_version, adjusted, used, held,
+                          last_fact)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
-                         $7::bigint[], $8::bigint[])
+                         $7::bigint[], $8::bigint[], $9::text[])
 """
 _UPDATE_ACCOUNTS = """
     UPDATE accounts a
     SET limit_amount = n.limit_amount, limit_version = n.limit_version, adjusted = n.adjusted,
-        used = n.used, held = n.held
+        used = n.used, held = n.held, last_fact = n.last_fact
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
-                $7::bigint[], $8::bigint[])
-         AS n(project_id, account, unit, limit_amount, limit_version, adjusted, used, held)
+                $7::bigint[], $8::bigint[], $9::text[])
+         AS n(project_id, account, unit, limit_amount, limit_version, adjusted, used, held, last_fact)
     WHERE a.project_id = n.project_id AND a.account = n.account
 """
 
@@ -193,18 +247,22 @@ async def store_holds(connection: Connection, holds: Sequence[tuple[Key, Hold]])
     if holds:
         await connection.execute(
             """
-            INSERT INTO holds (project_id, session_key, postings, expires_at, stream_version, hash)
-            SELECT n.project_id, n.session_key, n.postings::jsonb, n.expires_at, n.version, n.hash
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bytea[])
-                 AS n(project_id, session_key, postings, expires_at, version, hash)
+            INSERT INTO holds (project_id, session_key, postings, expires_at, order_id, stream_version,
+                               hash)
+            SELECT n.project_id, n.session_key, n.postings::jsonb, n.expires_at, n.order_id, n.version,
+                   n.hash
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int[],
+                        $7::bytea[])
+                 AS n(project_id, session_key, postings, expires_at, order_id, version, hash)
             ON CONFLICT (project_id, session_key) DO UPDATE
             SET postings = EXCLUDED.postings, expires_at = EXCLUDED.expires_at,
-                stream_version = EXCLUDED.stream_version, hash = EXCLUDED.hash
+                order_id = EXCLUDED.order_id, stream_version = EXCLUDED.stream_version, hash = EXCLUDED.hash
             """,
             [key[0] for key, _ in holds],
             [key[1] for key, _ in holds],
             [_POSTINGS.dump_json(hold.postings).decode() for _, hold in holds],
             [hold.expires_at for _, hold in holds],
+            [hold.order_id for _, hold in holds],
             [hold.version for _, hold in holds],
             [hold.hash for _, hold in holds],
         )

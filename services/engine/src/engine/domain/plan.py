@@ -17,13 +17,16 @@ from engine.domain.stack import Outcome, Step, apply_stack
 from engine.domain.validate import steps_json
 
 
-def plan(snapshot: Snapshot, drawn: DrawnIds, *, attempt: int, planned_at: datetime) -> Plan:
+def plan(
+    snapshot: Snapshot, drawn: DrawnIds, *, attempt: int, planned_at: datetime, turn: int = 1
+) -> Plan:
     """Return the plan. Raises ``InvalidPayload`` for what cannot be read."""
     outcome = apply_stack(snapshot, must_suffice=False)
     customer = snapshot.customer
     common = Plan(
         stack=snapshot.request,
         attempt=attempt,
+        turn=turn,
         planned_at=planned_at,
         customer=customer.shown if customer else None,
         failed_redemption_id=drawn.failed_redemption_id,
@@ -66,21 +69,23 @@ def _granted(common: Plan, snapshot: Snapshot, outcome: Outcome, drawn: DrawnIds
     if outcome.cart is not None:
         final = order_json(outcome.cart, customer.id if customer else None, is_final=True)
         order = _paid(final, drawn, snapshot)
-    contra = _contra(order, customer.id if customer else None)
+    contra = contra_of(order["id"] if order else None, customer.id if customer else None)
     applied = outcome.applied
     return common.model_copy(
         update={
             "parent_id": drawn.parent_id if len(applied) > 1 else None,
             "customer_changes": customer.changes if customer else None,
             "order": order,
+            "order_version": snapshot.order_version if order is not None else None,
             "redemptions": [_redemption(step, snapshot, drawn, contra) for step in applied],
         }
     )
 
 
-def _contra(order: JsonObject | None, customer_id: str | None) -> str:
-    if order is not None:
-        return f"order/{order['id']}"
+def contra_of(order_id: str | None, customer_id: str | None) -> str:
+    """Return the account that receives what the redemption takes."""
+    if order_id is not None:
+        return f"order/{order_id}"
     return f"customer/{customer_id}" if customer_id is not None else "world"
 
 
@@ -109,7 +114,7 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
         discount_amount=step.taken,
         result=step.priced.result,
         order=_paid(step.order, drawn, snapshot) if step.order is not None else None,
-        postings=[_posting(claim, contra) for claim in step.claims],
+        postings=[posting_of(claim, contra) for claim in step.claims],
     )
 
 
@@ -125,7 +130,8 @@ def _asked(step: Step) -> JsonObject:
     return {name: step.redeemable.sent[name] for name in names if name in step.redeemable.sent}
 
 
-def _posting(claim: Claim, contra: str) -> Posting:
+def posting_of(claim: Claim, contra: str, holder: str | None = None) -> Posting:
+    """Return a claim as the ledger takes it."""
     assert claim.amount > 0, "a posting moves something"
     return Posting.model_construct(
         account=claim.account,
@@ -136,6 +142,7 @@ def _posting(claim: Claim, contra: str) -> Posting:
         limit_version=claim.limit_version,
         error=claim.error,
         is_adjustable=claim.is_adjustable,
+        holder=holder,
     )
 
 

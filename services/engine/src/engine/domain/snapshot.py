@@ -19,13 +19,18 @@ class Account(NamedTuple):
 
     used: int = 0
     adjusted: int = 0
+    held: int = 0
 
 
 class Accounts(NamedTuple):
-    """The accounts of a request. ``available`` is what the ledger itself said is left."""
+    """The accounts of a request. ``available`` is what the ledger itself said is left.
+
+    ``own`` is what the request's own session holds: left for it, and for nobody else.
+    """
 
     seen: Mapping[str, Account]
     available: Mapping[str, int]
+    own: Mapping[str, int] = {}
 
     def left(self, account: str, limit: int | None) -> int | None:
         """Return what is left in the account by our view; None is unlimited."""
@@ -34,7 +39,8 @@ class Accounts(NamedTuple):
         if limit is None:
             return None
         balance = self.seen.get(account, Account())
-        return limit + balance.adjusted - balance.used
+        by_others = balance.held - self.own.get(account, 0)
+        return limit + balance.adjusted - balance.used - by_others
 
 
 class PromotionStack(NamedTuple):
@@ -66,6 +72,8 @@ class Snapshot(NamedTuple):
     accounts: Accounts
     stacking_rules: JsonObject
     api_key_id: str | None = None
+    order_version: int | None = None
+    """How many redemptions and rollbacks of the order we know of; None: the request names no order."""
     collections: Mapping[str, Collection] = NO_COLLECTIONS
     tiers: Mapping[str, Code] = NO_CODES
     """Promotion tiers by id, those of the promotion stacks included."""

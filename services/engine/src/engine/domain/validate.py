@@ -16,7 +16,11 @@ from engine.domain.stacking import shown_rules
 
 def validate(snapshot: Snapshot, validation_id: str) -> JsonObject:
     """Check and price the stack; nothing changes. Raises ``InvalidPayload``."""
-    outcome = apply_stack(snapshot, must_suffice=True)
+    return shown(snapshot, apply_stack(snapshot, must_suffice=True), validation_id)
+
+
+def shown(snapshot: Snapshot, outcome: Outcome, validation_id: str) -> JsonObject:
+    """Return the outcome as the answer's body."""
     body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome, snapshot)}
     customer = snapshot.customer
     if outcome.is_valid and outcome.cart is not None:

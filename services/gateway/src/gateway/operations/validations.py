@@ -6,6 +6,7 @@ from contracts import ids
 from contracts.engine import StackRequest, ValidateStack
 from contracts.errors import JsonObject
 from contracts.payload import refuse
+from contracts.sessions import read_session
 from gateway import limits
 from gateway.body import NAME, OBJECT, TEXT, Kind, list_of, required
 from gateway.http import CLIENT, Call, operation
@@ -59,11 +60,21 @@ async def validate_stack_client_side(call: Call) -> JsonObject:
 
 async def validate(call: Call, stack: StackRequest) -> JsonObject:
     """Ask the engine."""
+    stack = _with_session_key(call, stack)
     command = ValidateStack(
         validation_id=call.new_id("valid"), stack=stack, now=clock.now(), api_key_id=call.key.key_id
     )
     reply = await call.request(first_code(stack), command, scopes=scopes_of(call.project_id, stack))
     return reply.body or {}
+
+
+def _with_session_key(call: Call, stack: StackRequest) -> StackRequest:
+    """Return the stack with the key of its session, a new one where none was sent."""
+    if stack.session is None:
+        return stack
+    session = read_session(stack.session)
+    named = session._replace(key=session.key or call.new_id("ssn"))
+    return stack.model_copy(update={"session": named.to_json()})
 
 
 def read_stack(body: JsonObject) -> StackRequest:
@@ -75,6 +86,8 @@ def read_stack(body: JsonObject) -> StackRequest:
             value = (body.get(parent) or {}).get(name)
             if value is not None:
                 TEXT.read(f"{parent}.{name}", value)
+    if body.get("session") is not None:
+        read_session(body["session"])
     given = {name: value for name, value in body.items() if value is not None}
     return StackRequest(**given)
 
@@ -96,6 +109,8 @@ def scopes_of(project_id: str, stack: StackRequest) -> list[str]:
         )
         if found:
             scopes.append(f"{kind}/{found}")
+    if stack.session is not None and stack.session.get("key"):
+        scopes.append(f"session/{stack.session['key']}")
     return scopes
 
 

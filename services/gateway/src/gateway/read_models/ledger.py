@@ -8,6 +8,7 @@ from contracts import public
 from contracts.errors import JsonObject
 from contracts.ledger import (
     BalanceAdjusted,
+    HeldBalance,
     HoldPlaced,
     HoldReleased,
     Posted,
@@ -291,7 +292,7 @@ def _post(rows: Rows, envelope: Envelope, item: Any, at: datetime, kind: str) ->
             rows.put(TRANSACTIONS, (project_id, transaction_id), row)
 
 
-def _balance(rows: Rows, project_id: str, posted: Posted, position: int) -> None:
+def _balance(rows: Rows, project_id: str, posted: Posted | HeldBalance, position: int) -> None:
     # The same account is posted to from several partitions: the newest position counts.
     row = rows.get(ACCOUNTS, project_id, posted.account) or {"adjusted": 0, "position": 0}
     if position >= row["position"]:
@@ -407,12 +408,24 @@ def _json(event: Event) -> JsonObject:
     return event.model_dump(mode="json", exclude_none=True)
 
 
+def keys_hold(event: HoldPlaced | HoldReleased, envelope: Envelope) -> Iterable[RowKey]:
+    for told in event.balances:
+        yield ACCOUNTS, (envelope.project_id, told.account)
+
+
+def apply_hold(rows: Rows, event: HoldPlaced | HoldReleased, envelope: Envelope) -> None:
+    """What a session holds is not available to others, a card's credits neither."""
+    for told in event.balances:
+        _balance(rows, envelope.project_id, told, envelope.position)
+
+
 FOLDS: dict[type[Event], Fold] = {
     RedemptionSucceeded: Fold(keys_succeeded, apply_succeeded),
     RedemptionRolledBack: Fold(keys_rolled_back, apply_rolled_back),
     RedemptionFailed: Fold(keys_failed, apply_failed),
     RollbackFailed: Fold(keys_rollback_failed, apply_rollback_failed),
     BalanceAdjusted: Fold(keys_adjusted, apply_adjusted),
+    HoldPlaced: Fold(keys_hold, apply_hold),
+    HoldReleased: Fold(keys_hold, apply_hold),
 }
-IGNORED: list[type[Event]] = [HoldPlaced, HoldReleased]
-"""Availability under holds is shown by the engine."""
+IGNORED: list[type[Event]] = []

@@ -1,7 +1,6 @@
 """Changing a card's balance by hand."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from contracts.errors import InvalidPayload
@@ -19,7 +18,7 @@ def decide_adjust_balance(
     book = Book(accounts)
     account = book.get(command.account, command.unit)
     account = account.with_limit(command.limit, command.limit_version)
-    account = replace(account, adjusted=account.adjusted + command.amount)
+    account = account._replace(adjusted=account.adjusted + command.amount)
     if account.available is not None and account.available < 0:
         raise InvalidPayload("amount: the balance would become negative", prop="amount")
     if account.available is not None and account.available > AMOUNT_MAX:

@@ -14,7 +14,7 @@ from contracts.ledger import (
     RedemptionFailed,
     RedemptionSucceeded,
 )
-from ledger.domain.accounts import Account, Book, Stale, TooLittle
+from ledger.domain.accounts import Account, Book, Stale, TooLittle, order_account
 from ledger.limits import POSTINGS_MAX, REDEEMABLES_MAX
 
 
@@ -35,6 +35,8 @@ class HandBack(NamedTuple):
     """The plan was made from what is no longer so; ``available`` is what the accounts have."""
 
     available: dict[str, int]
+    is_order_changed: bool = False
+    """Another redemption of the order, or its rollback, was first."""
 
 
 def decide_redeem(
@@ -44,6 +46,8 @@ def decide_redeem(
     if plan.refusal is not None:
         return Refused(_failed(plan, plan.refusal, plan.refused, now))
     _check_size(plan)
+    if _is_order_changed(plan, accounts):
+        return HandBack({}, is_order_changed=True)
     book = Book(accounts)
     book.release(held)
     items = []
@@ -58,12 +62,17 @@ def decide_redeem(
             error = too_little.posting.error
             return Refused(_failed(plan, error, planned.redeemable, now, planned))
         items.append(_item(planned, posted))
+    order_version = 0
+    if plan.order_version is not None:
+        assert plan.order is not None, "only an order has a version"
+        order_version = book.count_fact(plan.order["id"], f"redemption-{plan_root_id(plan)}", 1)
     event = RedemptionSucceeded(
         parent_id=plan.parent_id,
         items=items,
         customer=plan.customer,
         customer_changes=plan.customer_changes,
         order=plan.order,
+        order_version=order_version,
         metadata=plan.metadata,
         inapplicable_redeemables=plan.inapplicable_redeemables,
         skipped_redeemables=plan.skipped_redeemables,
@@ -83,6 +92,18 @@ def _check_size(plan: Plan) -> None:
         raise InvalidPayload(f"redeemables: at most {REDEEMABLES_MAX}", prop="redeemables")
     if sum(len(planned.postings) for planned in plan.redemptions) > POSTINGS_MAX:
         raise InvalidPayload("redeemables: limited by too many rules", prop="redeemables")
+
+
+def _is_order_changed(plan: Plan, accounts: Mapping[str, Account]) -> bool:
+    if plan.order is None or plan.order_version is None:
+        return False
+    known = accounts.get(order_account(plan.order["id"]))
+    return (known.used if known is not None else 0) != plan.order_version
+
+
+def plan_root_id(plan: Plan) -> str:
+    """Return the id that the redemption's stream will be named by."""
+    return plan.parent_id or plan.redemptions[0].redemption_id
 
 
 def root_id(event: RedemptionSucceeded) -> str:
@@ -140,12 +161,4 @@ def _available(
     """Return what the plan's accounts have for it, its own session's holds included."""
     book = Book(accounts)
     book.release(held)
-    found = {}
-    for planned in plan.redemptions:
-        for posting in planned.postings:
-            account = book.get(posting.account, posting.unit)
-            is_newest = posting.limit_version >= account.limit_version
-            available = account.left_under(posting.limit) if is_newest else account.available
-            if available is not None:
-                found[posting.account] = max(available, 0)
-    return found
+    return book.left_for(one for planned in plan.redemptions for one in planned.postings)

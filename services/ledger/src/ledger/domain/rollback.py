@@ -167,11 +167,15 @@ def _give_back(
         )
         for item in event.items
     ]
+    order_version = 0
+    if event.order is not None and event.order.get("id"):
+        order_version = book.count_fact(event.order["id"], f"redemption-{root_id(event)}", 2)
     rolled_back = RedemptionRolledBack(
         redemption_id=root_id(event),
         parent_rollback_id=parent_rollback_id,
         items=items,
         order=_order_after(event),
+        order_version=order_version,
         order_mode=event.rollback_order_mode,
         customer=event.customer,
         reason=command.reason,
