@@ -65,7 +65,11 @@ from contracts.distribution import (
 from contracts.errors import ErrorBody
 from contracts.ledger import (
     BalanceAdjusted,
+    HeldBalance,
+    HoldPlaced,
+    HoldReleased,
     Posted,
+    Posting,
     RedeemedItem,
     RedemptionFailed,
     RedemptionRolledBack,
@@ -606,8 +610,30 @@ class World:
                     adjusted_at=at(41),
                 ),
             ),
+            ("hold-ssn_1", self._held(300, 4900, at(42))),
+            ("hold-ssn_1", self._held(0, 5200, at(43))),
         ]
         return [Happened("ledger", stream, event) for stream, event in history]
+
+    def _held(self, held: int, available: int, moment: datetime) -> HoldPlaced | HoldReleased:
+        account = f"credits/{self.gift_id}"
+        balance = HeldBalance(
+            account=account, unit="credit", held=held, used=500, available=available
+        )
+        if not held:
+            return HoldReleased(
+                session_key="ssn_1", reason="expired", balances=[balance], released_at=moment
+            )
+        posting = Posting(
+            account=account, contra="world", unit="credit", amount=held, limit=5000, error=EXCEEDED
+        )
+        return HoldPlaced(
+            session_key="ssn_1",
+            held=[posting],
+            balances=[balance],
+            expires_at=moment,
+            placed_at=moment,
+        )
 
     def _stack(self, customer: dict) -> RedemptionSucceeded:
         order = self.priced(self.order_id, "o-1", 20000, 2500)
