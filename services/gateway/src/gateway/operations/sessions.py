@@ -5,7 +5,9 @@ from gateway.http import Answer, Call, operation
 from gateway.operations.vouchers import one_voucher
 
 
-@operation("DELETE", "/v1/vouchers/{code}/sessions/{sessionKey}", is_answer_kept=False)
+@operation(
+    "DELETE", "/v1/vouchers/{code}/sessions/{sessionKey}", is_answer_kept=False, statuses=(204,)
+)
 async def release_session(call: Call) -> Answer:
     """Release what a validation's session holds of a voucher."""
     voucher = await one_voucher(call, call.params["code"])
