@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ import asyncpg
 import orjson
 import pytest
 
+from tests.chaos.kit import report, say
 from tests.system import Answer, Api, System, cart, run, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -51,8 +53,8 @@ def all_lock(api: Api, code: str) -> list[str]:
 
 def test_r08_never_more_than_four_are_held_or_used(system: System, api: Api) -> None:
     code = api.voucher(quantity=QUANTITY)
-    stop = threading.Event()
-    killer = threading.Thread(target=_kill_again_and_again, args=(system, stop))
+    stop, kills = threading.Event(), list[float]()
+    killer = threading.Thread(target=_kill_again_and_again, args=(system, stop, kills))
     killer.start()
     try:
         redeemed = _two_rounds(api, code)
@@ -62,7 +64,10 @@ def test_r08_never_more_than_four_are_held_or_used(system: System, api: Api) -> 
     _until_free(api, code, QUANTITY - redeemed)
     shown = api.must("GET", f"/v1/vouchers/{code}")
     assert shown["redemption"]["redeemed_quantity"] == redeemed
-    asyncio.run(_check_the_log(system.infra.database_url, api.project_id))
+    reasons = asyncio.run(_check_the_log(system.infra.database_url, api.project_id))
+    assert kills, "the ledger died meanwhile"
+    say(f"R08: {redeemed} of {QUANTITY} uses taken, {len(kills)} kills, ends of holds: {reasons}")
+    report("R08", sessions=2 * SESSIONS, kills=len(kills), lost=0, ends=dict(reasons))
 
 
 def _two_rounds(api: Api, code: str) -> int:
@@ -120,13 +125,14 @@ def _is_valid(answer: Answer) -> bool:
     return answer.status == 200 and bool(answer.json["valid"])
 
 
-def _kill_again_and_again(system: System, stop: threading.Event) -> None:
-    # Seldom enough that a ledger comes up in between also on a busy machine.
-    while not stop.wait(12):
+def _kill_again_and_again(system: System, stop: threading.Event, kills: list[float]) -> None:
+    # The first while all lock; then seldom enough that a ledger comes up also on a busy machine.
+    while not stop.wait(6 if kills else 0.5):
         system.kill("ledger")
+        kills.append(time.monotonic())
 
 
-async def _check_the_log(database_url: str, project_id: str) -> None:
+async def _check_the_log(database_url: str, project_id: str) -> Counter[str]:
     """At every position at most four are held or used; no hold ends before its time."""
     connection = await asyncpg.connect(database_url)
     rows = await connection.fetch(
@@ -154,3 +160,4 @@ async def _check_the_log(database_url: str, project_id: str) -> None:
                 assert timedelta(0) <= late <= timedelta(seconds=LATE_S_MAX)
     assert reasons["redeemed"] >= 1, reasons
     assert reasons["released"] >= 1, reasons
+    return reasons

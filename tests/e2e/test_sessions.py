@@ -44,9 +44,7 @@ def test_a_lock_is_seen_by_others_at_once_and_used_by_its_session(api: Api) -> N
         "/v1/redemptions",
         {**cart(code), "session": {"type": "LOCK", "key": session["key"]}},
     )
-    assert redeemed["redemptions"][0]["session"] == {"key": session["key"], "type": "LOCK"} or (
-        redeemed["redemptions"][0]["session"]["key"] == session["key"]
-    )
+    assert redeemed["redemptions"][0]["session"]["key"] == session["key"]
     assert api.must("GET", f"/v1/vouchers/{code}")["redemption"]["redeemed_quantity"] == 1
     gone = api.call("DELETE", f"/v1/vouchers/{code}/sessions/{session['key']}")
     assert (gone.status, gone.json["resource_type"]) == (404, "session")
@@ -175,3 +173,72 @@ def test_a_validation_without_a_session_writes_nothing(api: Api) -> None:
     answer = api.call("POST", "/v1/validations", cart(code))
     assert "x-tessera-positions" not in answer.headers
     assert is_free(api, code)
+
+
+def test_one_voucher_and_one_tier_are_held_by_the_calls_of_before_stacks(api: Api) -> None:
+    code, seen = api.voucher(quantity=1), api.voucher(quantity=1)
+    body = {"order": {"amount": 2000}, "session": {"type": "LOCK"}}
+    held = api.must("POST", f"/v1/vouchers/{code}/validate", body)
+    assert held["session"]["key"].startswith("ssn_")
+    assert not is_free(api, code)
+    assert (
+        api.call("DELETE", f"/v1/vouchers/{code}/sessions/{held['session']['key']}").status == 204
+    )
+    assert is_free(api, code)
+    client_key = api.made["client_side_key"]
+    headers = {
+        "X-Client-Application-Id": client_key["app_id"],
+        "X-Client-Token": client_key["app_token"],
+        "Origin": "https://shop.example",
+    }
+    browser = Api(api.url, headers, api.project_id)
+    query = f"code={seen}&amount=2000&session_type=LOCK&session_ttl=5&session_ttl_unit=MINUTES"
+    told = browser.must("GET", f"/client/v1/validate?{query}")["session"]
+    assert (told["ttl"], told["ttl_unit"], told["key"][:4]) == (5, "MINUTES", "ssn_")
+    assert not is_free(api, seen)
+
+
+def once_each(api: Api) -> str:
+    """Return the id of a promotion tier that a customer gets once."""
+    rule = {"name": "redemption.count.per_customer", "conditions": {"$less_than_or_equal": [1]}}
+    rules = {"name": "Once each", "rules": {"1": rule, "logic": "1"}}
+    made = api.must("POST", "/v1/validation-rules", rules)
+    name = f"Sale-{uuid.uuid4().hex[:8]}"
+    campaign = api.must("POST", "/v1/campaigns", {"name": name, "campaign_type": "PROMOTION"})
+    discount = {"type": "PERCENT", "percent_off": 10, "effect": "APPLY_TO_ORDER"}
+    body = {"name": name, "action": {"discount": discount}, "validation_rules": [made["id"]]}
+    return str(api.must("POST", f"/v1/promotions/{campaign['id']}/tiers", body)["id"])
+
+
+def test_a_promotion_tier_is_held_for_its_customer(api: Api) -> None:
+    tier = once_each(api)
+    path = f"/v1/promotions/tiers/{tier}/validation"
+    anna, bert = f"anna-{uuid.uuid4().hex[:8]}", f"bert-{uuid.uuid4().hex[:8]}"
+
+    def ask(who: str, **more: Any) -> Any:
+        body = {"customer": {"source_id": who}, "order": {"amount": 2000}, **more}
+        return api.must("POST", path, body)
+
+    held = ask(anna, session={"type": "LOCK"})
+    assert held["session"]["key"].startswith("ssn_")
+    wait_until(lambda: not ask(anna)["valid"], "what the session holds is gone for anna")
+    assert ask(bert)["valid"] is True
+    assert ask(anna, session=held["session"])["valid"] is True, "its own session has it"
+    body = {
+        "redeemables": [{"object": "promotion_tier", "id": tier}],
+        "customer": {"source_id": anna},
+        "order": {"amount": 2000},
+        "session": held["session"],
+    }
+    assert api.must("POST", "/v1/redemptions", body)["redemptions"][0]["result"] == "SUCCESS"
+    refused = api.call("POST", "/v1/redemptions", {**body, "session": None})
+    assert (refused.status, refused.key) == (400, "redemption_rules_violated")
+
+
+def test_looking_for_promotions_holds_none(api: Api) -> None:
+    tier = once_each(api)
+    body = {"customer": {"source_id": f"c-{uuid.uuid4().hex[:8]}"}, "order": {"amount": 2000}}
+    asked = api.call("POST", "/v1/promotions/validation", {**body, "session": {"type": "LOCK"}})
+    [found] = asked.json["promotions"]
+    assert (found["id"], "session" in found) == (tier, False)
+    assert "x-tessera-positions" not in asked.headers

@@ -97,6 +97,22 @@ async def test_a_tier_is_priced_as_it_is_now_and_in_its_project_only(engine: Har
     assert gone["redeemables"][0]["result"]["error"]["key"] == "not_found"
 
 
+async def test_a_tier_is_held_beside_what_its_campaign_is_decided_with(engine: Harness) -> None:
+    await _happens(engine, promotions.PromotionTierCreated(tier=_tier("promo_1")))
+    asked = ValidateStack(
+        validation_id="valid_1",
+        stack=_stack("promotion_tier", "promo_1", session={"type": "LOCK", "key": "s"}),
+        now=NOW,
+    )
+    for project, key, is_valid in ((SHOP, "camp_1", True), (OTHER, "s", False)):
+        assert await engine.request(project, asked) is None, "passed on"
+        sent = engine.sent[-1]
+        hold = ledger.PlaceHold.from_json(sent.value)
+        assert (sent.topic, sent.key) == ("ledger.commands", key)
+        assert hold.answer["valid"] is is_valid
+        assert {one.holder for one in hold.postings} == ({"promo_1"} if is_valid else set())
+
+
 async def test_a_stack_brings_its_tiers_and_as_many_ids(engine: Harness) -> None:
     names = [f"promo_{n}" for n in range(3)]
     created = [promotions.PromotionTierCreated(tier=_tier(name)) for name in names]

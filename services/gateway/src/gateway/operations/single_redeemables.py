@@ -31,6 +31,8 @@ FIELDS = {
     "options": OBJECT,
 }
 VOUCHER_FIELDS = {**FIELDS, "gift": OBJECT, "reward": OBJECT}
+SEARCH_FIELDS = {name: kind for name, kind in FIELDS.items() if name != "session"}
+"""Looking for what applies holds nothing, as the public API has it: a session holds what it named."""
 TRACKED = Query(tracking_id=Parameter(WORD, about="Whom an earlier answer named by this id"))
 TIER = "/v1/promotions/tiers/{promotionTierId}"
 
@@ -137,7 +139,7 @@ ALL_TIERS = Query(
 
 
 @operation(
-    "POST", "/v1/promotions/validation", fields=FIELDS, query=ALL_TIERS, is_answer_kept=False
+    "POST", "/v1/promotions/validation", fields=SEARCH_FIELDS, query=ALL_TIERS, is_answer_kept=False
 )
 async def validate_promotions(call: Call) -> JsonObject:
     """Find the promotion tiers that apply to an order, each alone. Deprecated: use qualifications."""
