@@ -68,6 +68,18 @@ def redeemed(*redeemables: list[Posting]) -> tuple[RedemptionSucceeded, dict[str
     return decision.event, dict(decision.accounts)
 
 
+def test_a_failure_shows_the_order_as_it_was_sent() -> None:
+    """Nothing was paid and nothing taken off; what the engine added up is shown."""
+    sent = {"source_id": "o-1", "items": [{"product_id": "p_1", "quantity": 2, "price": 500}]}
+    priced = {"id": "ord_1", "initial_amount": 1000, "amount": 1000, "status": "PAID"}
+    made = plan([uses()]).model_copy(
+        update={"stack": StackRequest(redeemables=[], order=sent), "order": priced}
+    )
+    decision = decide_redeem(made, account(used=5), [], NOW)
+    assert isinstance(decision, Refused)
+    assert decision.event.order == {**sent, "amount": 1000}
+
+
 def test_the_first_posting_that_does_not_fit_is_the_answer() -> None:
     accounts = account(used=4)
     decision = decide_redeem(plan([uses()], [uses()], [uses()]), accounts, [], NOW)
