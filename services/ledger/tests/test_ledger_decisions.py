@@ -69,15 +69,13 @@ def redeemed(*redeemables: list[Posting]) -> tuple[RedemptionSucceeded, dict[str
 
 
 def test_a_failure_shows_the_order_as_it_was_sent() -> None:
-    """Nothing was paid and nothing taken off; what the engine added up is shown."""
-    sent = {"source_id": "o-1", "items": [{"product_id": "p_1", "quantity": 2, "price": 500}]}
-    priced = {"id": "ord_1", "initial_amount": 1000, "amount": 1000, "status": "PAID"}
-    made = plan([uses()]).model_copy(
-        update={"stack": StackRequest(redeemables=[], order=sent), "order": priced}
-    )
+    """Nothing was paid and nothing taken off."""
+    sent = {"source_id": "o-1", "amount": 1000, "total_amount": 1000}
+    priced = {"id": "ord_1", "amount": 1000, "total_amount": 900, "status": "PAID"}
+    made = plan([uses()]).model_copy(update={"sent_order": sent, "order": priced})
     decision = decide_redeem(made, account(used=5), [], NOW)
     assert isinstance(decision, Refused)
-    assert decision.event.order == {**sent, "amount": 1000}
+    assert decision.event.order == sent
 
 
 def test_the_first_posting_that_does_not_fit_is_the_answer() -> None:

@@ -97,7 +97,9 @@ def plan(*postings: list[Posting], attempt: int = 1, session: str = "") -> Redee
                 "amount": 1000,
                 "total_amount": 900,
                 "total_discount_amount": 100,
+                "status": "PAID",
             },
+            sent_order={"amount": 1000, "total_amount": 1000},
             redemptions=redemptions,
             failed_redemption_id=ids.new_id("rf"),
         )
@@ -149,7 +151,9 @@ async def test_a_stack_is_refused_whole_and_recorded(ledger: Harness) -> None:
     assert (reply.status, reply.error.key) == (400, "gift_amount_exceeded")
     assert reply.error.resource_id == command.plan.failed_redemption_id
     assert await balances(ledger) == {"credits/g": (900, 0)}
-    assert isinstance(ledger.appended[-1], RedemptionFailed)
+    event = ledger.appended[-1]
+    assert isinstance(event, RedemptionFailed)
+    assert event.order == {"amount": 1000, "total_amount": 1000}, "as it was before"
 
 
 async def test_projects_have_accounts_of_their_own(ledger: Harness) -> None:

@@ -92,6 +92,8 @@ class Plan(BaseModel):
     """What the request said of the customer, to be stored by its owner."""
     order: JsonObject | None = None
     """The final state of the order, with its id."""
+    sent_order: JsonObject | None = None
+    """The order before anything applies: what a redemption that is refused shows."""
     order_version: int | None = None
     """How many redemptions and rollbacks of the order the plan was made after; None: the order was
     made by this plan, so nobody else can name it."""

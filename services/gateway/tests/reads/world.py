@@ -562,7 +562,7 @@ class World:
                         "voucher": self.snapshot("GEN-1", self.generated[0], PERCENT, "camp_1"),
                     },
                     customer=customer,
-                    order=None,
+                    order={"source_id": "o-9", "amount": 900, "items": [], "total_amount": 900},
                     error=EXCEEDED,
                     failed_at=at(32),
                 ),

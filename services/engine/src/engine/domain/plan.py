@@ -29,6 +29,7 @@ def plan(
         turn=turn,
         planned_at=planned_at,
         customer=customer.shown if customer else None,
+        sent_order=_sent(outcome.sent_order, drawn, snapshot),
         failed_redemption_id=drawn.failed_redemption_id,
         inapplicable_redeemables=steps_json(outcome.refused, snapshot),
         skipped_redeemables=steps_json(outcome.skipped, snapshot),
@@ -95,6 +96,14 @@ def _paid(order: JsonObject, drawn: DrawnIds, snapshot: Snapshot) -> JsonObject:
     if customer is not None:
         shown["customer"] = {"id": customer.id, "object": "customer"}
     return shown
+
+
+def _sent(order: JsonObject | None, drawn: DrawnIds, snapshot: Snapshot) -> JsonObject | None:
+    """Return the order that a refused redemption shows; one that nobody has stored has no id."""
+    stored = snapshot.stored_order
+    if order is None or stored is None:
+        return order
+    return {**order, "id": drawn.order_id, "status": stored.get("status", "CREATED")}
 
 
 def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) -> PlannedRedemption:

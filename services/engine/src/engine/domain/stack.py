@@ -69,6 +69,8 @@ class Outcome(NamedTuple):
     is_valid: bool
     search: str | None = None
     """How the order of application was found, where it was looked for."""
+    sent_order: JsonObject | None = None
+    """Of a plan: the order before anything applied."""
 
     @property
     def applied(self) -> list[Step]:
@@ -94,6 +96,7 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     has_exclusive = any(kind_of_code(one.code, rules) == EXCLUSIVE for one in candidates)
     run = Run(snapshot, cart, has_exclusive=has_exclusive, must_suffice=must_suffice)
     start = run.save()
+    sent_order = None if must_suffice else run.shown_order()
     outcome = _apply(run, candidates)
     is_partial = rules["redeemables_application_mode"] == "PARTIAL"
     if has_exclusive and is_partial and not run.admission.applied_exclusive:
@@ -101,7 +104,7 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
         run.admission.has_exclusive = False
         run.restore(start)
         outcome = _apply(run, candidates)
-    return outcome
+    return outcome._replace(sent_order=sent_order)
 
 
 def _cart(snapshot: Snapshot) -> Cart | None:
@@ -272,7 +275,7 @@ class Run:
         claims = self._claims(code, priced, verdicts)
         self.claimed.add(claims)
         self.admission.count(code)
-        return step._replace(priced=priced, claims=claims, taken=taken, order=self._shown_order())
+        return step._replace(priced=priced, claims=claims, taken=taken, order=self.shown_order())
 
     def _bundle(self, code: Code) -> JsonObject | None:
         if self.cart is None or self.is_trial:
@@ -280,7 +283,8 @@ class Run:
         bundle = bundle_of(code.rules, self.cart)
         return bundle_json(bundle, self.cart.lines) if bundle is not None else None
 
-    def _shown_order(self) -> JsonObject | None:
+    def shown_order(self) -> JsonObject | None:
+        """Return the order as it is now; None where there is none, or nobody looks."""
         if self.cart is None or self.is_trial:
             return None
         return order_json(self.cart, self.customer_id)

@@ -146,22 +146,13 @@ def _failed(
         redeemables=plan.stack.redeemables,
         refused=refused,
         customer=plan.customer,
-        order=_order_as_sent(plan),
+        order=plan.sent_order,
         error=error.model_copy(
             update={"resource_id": plan.failed_redemption_id, "resource_type": "redemption"}
         ),
         metadata=plan.metadata,
         failed_at=now,
     )
-
-
-def _order_as_sent(plan: Plan) -> JsonObject | None:
-    """Return the order that nothing came of: not paid, nothing taken off, with its amount if known."""
-    sent = plan.stack.order
-    if sent is None:
-        return None
-    amount = (plan.order or {}).get("initial_amount", sent.get("amount"))
-    return sent if amount is None else {**sent, "amount": amount}
 
 
 def _available(
