@@ -1,6 +1,7 @@
 """A whole running system, and a plain HTTP client of its API."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -260,7 +261,9 @@ class Api:
                     await asyncio.sleep(0.25)
                 raise AssertionError("unreachable")
 
-            return list(await asyncio.gather(*(send(*request) for request in requests)))
+            answers = list(await asyncio.gather(*(send(*request) for request in requests)))
+        _assert_all_valid(requests, answers)
+        return answers
 
     # -- what tests need all the time ------------------------------------------------------------
 
@@ -281,6 +284,16 @@ class Api:
         return self.call(
             "POST", "/v1/redemptions", cart(*codes, amount=amount, customer=customer), key=key
         )
+
+
+def _assert_all_valid(requests: list[tuple[str, str, Json, str]], answers: list[Answer]) -> None:
+    """Check the 2xx bodies, each different one once: repeated requests are answered the same."""
+    seen = set()
+    for (method, path, _, _), answer in zip(requests, answers, strict=True):
+        told = (method, path, answer.status, json.dumps(answer.json, sort_keys=True))
+        if 200 <= answer.status < 300 and answer.json is not None and told not in seen:
+            seen.add(told)
+            assert_valid(method, path, answer.status, answer.json)
 
 
 def cart(*codes: str, amount: int = 2000, customer: str = "") -> Json:

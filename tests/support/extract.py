@@ -1,7 +1,8 @@
 """``python tests/support/extract.py <openapi.json>``: keep what is published of our operations.
 
 It has two megabytes. The schemas of responses go, packed, to the gateway, whose own documentation shows
-them; those and the parameters of queries go to the tests, which check both.
+them; those, the parameters of queries and the names of the bodies' properties go to the tests, which
+check all three.
 """
 
 import gzip
@@ -26,6 +27,7 @@ def main(source: str) -> None:
     _mend(published["components"]["schemas"])
     responses: dict[str, Any] = {}
     queries: dict[str, Any] = {}
+    requests: dict[str, list[str]] = {}
     paths = {_unnamed(path): told for path, told in published["paths"].items()}
     for one in OPERATIONS:
         told = paths.get(_unnamed(one.path), {}).get(one.method.lower())
@@ -33,6 +35,10 @@ def main(source: str) -> None:
         asked = [given for given in parameters if given["in"] == "query"]
         if asked:
             queries[one.name] = {given["name"]: given["schema"] for given in asked}
+        if told is not None:
+            requests[one.name] = sorted(
+                _properties(_body(told), published["components"]["schemas"])
+            )
         for status, response in (told or {}).get("responses", {}).items():
             content = response.get("content", {}).get("application/json", {})
             if status.startswith("2") and "schema" in content:
@@ -47,7 +53,7 @@ def main(source: str) -> None:
         name: _plain(_whole(given, published), is_map=True) for name, given in queries.items()
     }
     _write(PUBLISHED, document)
-    size = _write(TARGET, {**document, "queries": asked_for})
+    size = _write(TARGET, {**document, "queries": asked_for, "requests": requests})
     sys.stdout.write(
         f"{len(responses)} responses, {len(queries)} queries, {len(kept)} schemas, {size} bytes\n"
     )
@@ -82,6 +88,23 @@ def _mend(schemas: dict[str, Any]) -> None:
     tier = schemas["6_res_validate_promotion_object"]["properties"]
     tier["valid"] = {"type": "boolean"}
     tier["categories"] = {"type": "array", "items": {"$ref": "#/components/schemas/Category"}}
+
+
+def _body(told: Any) -> Any:
+    return (
+        told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    )
+
+
+def _properties(node: Any, schemas: dict[str, Any]) -> set[str]:
+    """Return the names of a body's properties, those of all its alternatives together."""
+    if "$ref" in node:
+        return _properties(schemas[node["$ref"].rpartition("/")[2]], schemas)
+    found = set(node.get("properties", {}))
+    for alternatives in ("allOf", "oneOf", "anyOf"):
+        for one in node.get(alternatives, []):
+            found |= _properties(one, schemas)
+    return found
 
 
 def _unnamed(path: str) -> str:

@@ -30,10 +30,9 @@ def assert_valid(method: str, path: str, status: int, body: Any) -> None:
     errors = sorted(_validator(key).iter_errors(body), key=lambda error: list(map(str, error.path)))
     errors = [error for error in errors if not _is_contradiction(error)]
     assert not errors, _told(method, path, body, errors)
-    name = str(DOCUMENT["responses"][key].get("$ref", "")).rpartition("/")[2]
-    model = getattr(models, name, None)
-    if model is not None and name not in UNREADABLE:
-        assert model.from_dict(body) is not None, f"{name} cannot read {body}"
+    model = model_of(key)
+    if model is not None and model.__name__ not in UNREADABLE:
+        assert model.from_dict(body) is not None, f"{model.__name__} cannot read {body}"
 
 
 UNREADABLE = {"ProductCollectionsProductsListResponseBody"}
@@ -48,6 +47,35 @@ def _is_contradiction(error: Any) -> bool:
 def covered() -> set[str]:
     """Return the operations whose bodies can be checked."""
     return set(DOCUMENT["responses"])
+
+
+def model_of(key: str) -> Any:
+    """Return the official client's model of an answer, None where it has none."""
+    name = str(DOCUMENT["responses"][key].get("$ref", "")).rpartition("/")[2]
+    model = getattr(models, name, None)
+    assert model is not None or key in WITHOUT_MODEL, (
+        f"the client has no model {name or '(unnamed)'}: list {key} in WITHOUT_MODEL, or name it rightly"
+    )
+    return model
+
+
+WITHOUT_MODEL = frozenset(
+    {
+        "GET /client/v1/validate 200",
+        "GET /v1/segments 200",
+        "POST /client/v1/redeem 200",
+        "POST /v1/campaigns/{campaignId}/disable 200",
+        "POST /v1/campaigns/{campaignId}/enable 200",
+        "POST /v1/campaigns/{campaignId}/vouchers 202",
+        "POST /v1/promotions/tiers/{promotionTierId}/redemption 200",
+        "POST /v1/promotions/tiers/{promotionTierId}/validation 200",
+        "POST /v1/promotions/validation 200",
+        "POST /v1/vouchers/{code}/redemption 200",
+        "POST /v1/vouchers/{code}/validate 200",
+        "PUT /v1/product-collections/{productCollectionId} 200",
+    }
+)
+"""Answers that the client cannot read, because it is older than the published document."""
 
 
 @cache

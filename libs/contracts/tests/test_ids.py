@@ -39,3 +39,14 @@ def test_other_names_have_other_ids(names):
 def test_each_kind_has_ids_of_its_own(project, name):
     bare = {derive(project, name).partition("_")[2] for derive, _ in DERIVATIONS}
     assert len(bare) == len(DERIVATIONS)
+
+
+def test_a_project_s_id_says_how_its_codes_are_compared() -> None:
+    exact = ids.project_id("abc", case_sensitive_codes=True)
+    caseless = ids.project_id("abc", case_sensitive_codes=False)
+    assert (exact, caseless) == ("proj_abc", "proj_ci_abc")
+    assert ids.voucher_id(exact, "Summer-10") != ids.voucher_id(exact, "SUMMER-10")
+    spellings = ("Summer-10", "SUMMER-10", "summer-10")
+    assert len({ids.voucher_id(caseless, one) for one in spellings}) == 1
+    assert ids.voucher_id(caseless, "stra\u00dfe") == ids.voucher_id(caseless, "STRASSE")
+    assert ids.voucher_id(caseless, "a") != ids.voucher_id(caseless, "b")

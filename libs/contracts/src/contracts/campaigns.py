@@ -268,6 +268,8 @@ class VouchersGenerated(Event):
     codes: list[str]
     definition: VoucherDefinition | None = None
     """Set when these codes differ from the campaign's template."""
+    gift_amount: int | None = None
+    """Credits that each of these gift cards began with; its template may change later."""
     done: int
     """Codes of this action so far, these included."""
     total: int
@@ -297,6 +299,8 @@ class VoucherCreated(Event):
 
     TYPE: ClassVar[str] = "campaigns.voucher-created.v1"
     voucher: Voucher
+    gift_amount: int | None = None
+    """Credits that a gift card began with; its template may change later."""
 
 
 class VoucherUpdated(Event):

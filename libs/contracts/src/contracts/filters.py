@@ -11,20 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from contracts import limits
 from contracts.errors import JsonObject
 from contracts.payload import instant, join, json_object, refuse
-
-CONDITIONS_MAX = 50
-"""Fields of one filter."""
-
-OPERATORS_MAX = 10
-"""Operators of one field."""
-
-VALUES_MAX = 500
-"""Values of one operator."""
-
-DAYS_MAX = 36_600
-"""Days that a relative date may lie away: a hundred years."""
 
 ATTRIBUTES = frozenset(
     {
@@ -97,8 +86,8 @@ def check_filter(
     fields = [field for field in body if field != "junction"]
     if not fields:
         raise refuse(path, "must have a condition")
-    if len(fields) > CONDITIONS_MAX:
-        raise refuse(path, f"must have at most {CONDITIONS_MAX} conditions")
+    if len(fields) > limits.FILTER_FIELDS_MAX:
+        raise refuse(path, f"must have at most {limits.FILTER_FIELDS_MAX} conditions")
     for field in fields:
         place = join(path, field)
         if not _is_field(field, attributes):
@@ -113,8 +102,8 @@ def _is_field(field: str, attributes: AbstractSet[str]) -> bool:
 
 def _check_conditions(path: str, condition: JsonObject) -> None:
     conditions = json_object(path, condition.get("conditions"))
-    if not 1 <= len(conditions) <= OPERATORS_MAX:
-        raise refuse(path, f"must have 1 to {OPERATORS_MAX} operators")
+    if not 1 <= len(conditions) <= limits.FILTER_OPERATORS_MAX:
+        raise refuse(path, f"must have 1 to {limits.FILTER_OPERATORS_MAX} operators")
     for name, sent in conditions.items():
         place = join(path, name)
         if name not in OPERATORS:
@@ -126,8 +115,8 @@ def _check_values(path: str, name: str, sent: Any) -> None:
     if name in WITHOUT_VALUES:
         return
     values = _values(sent)
-    if not 1 <= len(values) <= VALUES_MAX:
-        raise refuse(path, f"must be a list of 1 to {VALUES_MAX} values")
+    if not 1 <= len(values) <= limits.FILTER_VALUES_MAX:
+        raise refuse(path, f"must be a list of 1 to {limits.FILTER_VALUES_MAX} values")
     for index, value in enumerate(values):
         place = f"{path}[{index}]"
         if isinstance(value, (dict, list)):
@@ -135,14 +124,20 @@ def _check_values(path: str, name: str, sent: Any) -> None:
         if name in NUMERIC and _number(value) is None and _instant(value) is None:
             raise refuse(place, "must be a number or a date")
         if name in COUNTED and not _is_day_count(value):
-            raise refuse(place, f"must be a whole number of days or elements up to {DAYS_MAX}")
+            raise refuse(
+                place, f"must be a whole number of days or elements up to {limits.FILTER_DAYS_MAX}"
+            )
         if name in {"$after", "$before"}:
             instant(place, value)
 
 
 def _is_day_count(value: Any) -> bool:
     number = _number(value)
-    return number is not None and number == number.to_integral_value() and 0 <= number <= DAYS_MAX
+    return (
+        number is not None
+        and number == number.to_integral_value()
+        and 0 <= number <= limits.FILTER_DAYS_MAX
+    )
 
 
 def _value_of(customer: JsonObject, field: str) -> Any:

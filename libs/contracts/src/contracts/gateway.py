@@ -30,6 +30,37 @@ class Project(BaseModel):
     webhook_secret: str
     """Ciphertext; signs ``x-voucherify-signature`` for this project."""
     settings: JsonObject = {}
+    """What was set of the rest; what was not is as in ``SETTINGS_DEFAULTS``."""
+    deleted_at: datetime | None = None
+
+
+CLIENT_SETTINGS: dict[str, bool] = {
+    "client_redeem_enabled": True,
+    "client_publish_enabled": False,
+    "client_list_vouchers_enabled": False,
+    "client_create_customer_enabled": False,
+    "client_loyalty_events_enabled": False,
+    "client_set_voucher_expiration_date_enabled": False,
+}
+"""What a project's client-side key may do, unless the project says otherwise."""
+
+_SILENT: JsonObject = {"email": False, "in_app": False, "emails": []}
+_NO_ALARM: JsonObject = {"enabled": False, "value": 80, "emails": [], "in_app": False}
+SETTINGS_DEFAULTS: JsonObject = {
+    "description": "",
+    "client_trusted_domains": [],
+    **CLIENT_SETTINGS,
+    "webhooks_callout_notifications": {"distributions": _SILENT, "webhooks": _SILENT},
+    "api_usage_notifications": {
+        "redemptions": _NO_ALARM,
+        "messages": _NO_ALARM,
+        "api_calls": _NO_ALARM,
+        "bulk_api_calls": _NO_ALARM,
+        "webhook_calls": _NO_ALARM,
+        "cycle_calls": _NO_ALARM,
+    },
+}
+"""Tessera tells of failing webhooks and of load by metrics and lists, not by notifications."""
 
 
 class ProjectCreated(Event):
@@ -40,6 +71,14 @@ class ProjectCreated(Event):
 class ProjectUpdated(Event):
     TYPE: ClassVar[str] = "gateway.project-updated.v1"
     project: Project
+
+
+class ProjectDeleted(Event):
+    """The project's keys are revoked in the same transaction; its log stays."""
+
+    TYPE: ClassVar[str] = "gateway.project-deleted.v1"
+    project_id: str
+    deleted_at: datetime
 
 
 class ApiKeyIssued(Event):

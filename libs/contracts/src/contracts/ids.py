@@ -46,9 +46,28 @@ def sku_id(project_id: str, source_id: str) -> str:
     return derived_id("sku", project_id, source_id)
 
 
+CASELESS = "proj_ci_"
+"""Begins the id of a project whose codes may be written in any case (ADR 0013)."""
+
+
+def project_id(drawn: str, *, case_sensitive_codes: bool) -> str:
+    """Return a new project's id; whoever sees it knows how the project's codes are compared."""
+    return f"proj_{drawn}" if case_sensitive_codes else f"{CASELESS}{drawn}"
+
+
+def is_caseless(project_id: str) -> bool:
+    """Say whether the project's codes may be written in any case."""
+    return project_id.startswith(CASELESS)
+
+
+def canonical_code(project_id: str, code: str) -> str:
+    """Return the form by which codes of the project are compared."""
+    return code.casefold() if is_caseless(project_id) else code
+
+
 def voucher_id(project_id: str, code: str) -> str:
-    """Return the id of the voucher with this code."""
-    return derived_id("v", project_id, code)
+    """Return the id of the voucher with this code: of two spellings of one code, the same."""
+    return derived_id("v", project_id, canonical_code(project_id, code))
 
 
 def tracking_id(project_id: str, source_id: str) -> str:

@@ -276,6 +276,8 @@ class RollbackFailed(Event):
     TYPE: ClassVar[str] = "ledger.rollback-failed.v1"
     rollback_id: str
     redemption_id: str
+    campaign_ids: list[str] = []
+    """The campaign of each part of the redemption that was not given back, where it has one."""
     error: ErrorBody
     failed_at: datetime
 

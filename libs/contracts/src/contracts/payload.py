@@ -13,21 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from contracts import limits
 from contracts.errors import InvalidPayload, JsonObject
-
-METADATA_KEYS_MAX = 250
-"""Keys of one metadata object."""
-
-METADATA_BYTES_MAX = 65_536
-"""Characters of one metadata object, about: every key and value counts."""
-
-METADATA_DEPTH_MAX = 6
-"""Levels of objects and lists inside metadata."""
-
-METADATA_KEY_LENGTH_MAX = 255
-
-WHOLE_NUMBER_MAX = 2**53 - 1
-"""Largest integer that every JSON reader keeps exactly."""
 
 Reader = Callable[[str, Any], Any]
 """Takes the property's path and the value that was sent; returns the value to keep."""
@@ -104,7 +91,7 @@ def is_storable(value: str) -> bool:
     return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def whole_number(least: int = 0, most: int = WHOLE_NUMBER_MAX) -> Reader:
+def whole_number(least: int = 0, most: int = limits.WHOLE_NUMBER_MAX) -> Reader:
     """Integer in a range. ``10.0`` is one, ``true`` is none."""
 
     def reader(path: str, value: Any) -> int:
@@ -187,16 +174,16 @@ def metadata(path: str, value: Any) -> JsonObject:
     if value is None:
         return {}
     body = json_object(path, value)
-    if len(body) > METADATA_KEYS_MAX:
-        raise refuse(path, f"must have at most {METADATA_KEYS_MAX} keys")
+    if len(body) > limits.METADATA_KEYS_MAX:
+        raise refuse(path, f"must have at most {limits.METADATA_KEYS_MAX} keys")
     return storable_object(path, body)
 
 
 def storable_object(path: str, value: Any) -> JsonObject:
     """Any object that JSON and Postgres can keep, of the size and depth that metadata may have."""
     body = json_object(path, value)
-    if _weigh(path, body, METADATA_DEPTH_MAX) > METADATA_BYTES_MAX:
-        raise refuse(path, f"must have at most {METADATA_BYTES_MAX} characters")
+    if _weigh(path, body, limits.METADATA_DEPTH_MAX) > limits.METADATA_BYTES_MAX:
+        raise refuse(path, f"must have at most {limits.METADATA_BYTES_MAX} characters")
     return body
 
 
@@ -215,7 +202,7 @@ def _weigh(path: str, value: Any, depth_left: int) -> int:
     if isinstance(value, bool) or value is None:
         return 5
     if isinstance(value, int):
-        if abs(value) > WHOLE_NUMBER_MAX:
+        if abs(value) > limits.WHOLE_NUMBER_MAX:
             raise refuse(path, "must not contain integers beyond 2^53")
         return 16
     if isinstance(value, float):
@@ -223,7 +210,7 @@ def _weigh(path: str, value: Any, depth_left: int) -> int:
             raise refuse(path, "must be a finite number")
         return 16
     if depth_left == 0:
-        raise refuse(path, f"must have at most {METADATA_DEPTH_MAX} levels")
+        raise refuse(path, f"must have at most {limits.METADATA_DEPTH_MAX} levels")
     if isinstance(value, list):
         return 2 + sum(_weigh(path, element, depth_left - 1) for element in value)
     body = json_object(path, value)
@@ -231,10 +218,10 @@ def _weigh(path: str, value: Any, depth_left: int) -> int:
 
 
 def _weigh_key(path: str, key: str, value: Any, depth_left: int) -> int:
-    inner = join(path, key)[:METADATA_KEY_LENGTH_MAX]
-    if not is_storable(key) or len(key) > METADATA_KEY_LENGTH_MAX:
+    inner = join(path, key)[: limits.METADATA_KEY_LENGTH_MAX]
+    if not is_storable(key) or len(key) > limits.METADATA_KEY_LENGTH_MAX:
         raise refuse(
             path,
-            f"must have keys of at most {METADATA_KEY_LENGTH_MAX} storable characters",
+            f"must have keys of at most {limits.METADATA_KEY_LENGTH_MAX} storable characters",
         )
     return len(key) + 4 + _weigh(inner, value, depth_left - 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from contracts import ids
 from contracts.errors import JsonObject
+from contracts.gateway import SETTINGS_DEFAULTS
 from contracts.stacking import DEFAULT_STACKING_RULES
 
 Json = Mapping[str, Any]
@@ -78,6 +79,48 @@ def campaign(
     if state.get("referral_program"):
         shown["referral_program"] = state["referral_program"]
     return _without_nothing(shown, keep={"category_id"})
+
+
+def campaign_summary(campaign: JsonObject, totals: Mapping[str, int]) -> JsonObject:
+    """Return a campaign's figures.
+
+    Validations are zero, because a validation writes nothing that could be counted; so is what was
+    deleted, because there is no operation that deletes a code.
+    """
+    shown: JsonObject = {
+        "object": "campaign_summary",
+        "campaign": campaign,
+        "redemptions": totals["redemptions_succeeded"] + totals["redemptions_failed"],
+        "rollbacks": totals["rollbacks_succeeded"] + totals["rollbacks_failed"],
+        "publications": totals["publications_succeeded"] + totals["publications_failed"],
+        **dict.fromkeys(("validations", "validations_succeeded", "validations_failed"), 0),
+        "vouchers_deleted": 0,
+        **{name: totals[name] for name in SUMMARY},
+    }
+    if campaign["campaign_type"] == "GIFT_VOUCHERS":
+        return shown | {name: totals[name] for name in GIFT_SUMMARY} | {"amount_deleted": 0}
+    return shown | {name: totals[name] for name in DISCOUNT_SUMMARY}
+
+
+SUMMARY = (
+    "redemptions_succeeded",
+    "redemptions_failed",
+    "rollbacks_succeeded",
+    "rollbacks_failed",
+    "orders_amount",
+    "orders_rolledback_amount",
+    "vouchers_created",
+    "publications_succeeded",
+    "publications_failed",
+)
+GIFT_SUMMARY = (
+    "created_vouchers_amount",
+    "amount_added",
+    "amount_redeemed",
+    "amount_rolledback",
+    "amount_subtracted",
+)
+DISCOUNT_SUMMARY = ("discounted_amount", "rolledback_discounted_amount")
 
 
 def _template(definition: Json) -> JsonObject:
@@ -725,6 +768,7 @@ def publication_entry(
     The published form of a single voucher names its campaign; a code without one is listed as codes are.
     """
     shown = publication(project_id, state, error)
+    shown["channel"] = state.get("channel") or shown["channel"]
     shown["customer"] = complete_customer(customer)
     shown.pop("voucher", None)
     if voucher is not None and voucher.get("campaign") and error is None:
@@ -737,7 +781,10 @@ def publication_entry(
 
 
 def publication(project_id: str, state: Json, error: Json | None = None) -> JsonObject:
-    """Return a publication; ``error`` is set when it failed."""
+    """Return a publication; ``error`` is set when it failed.
+
+    The published form of an answer knows one channel; lists show that which was named.
+    """
     vouchers = state.get("vouchers") or []
     shown: JsonObject = {
         "id": state["id"],
@@ -746,7 +793,7 @@ def publication(project_id: str, state: Json, error: Json | None = None) -> Json
         "customer_id": state["customer"].get("id"),
         "tracking_id": tracking(project_id, state["customer"]),
         "metadata": state.get("metadata", {}),
-        "channel": "API",
+        "channel": CHANNEL["channel_type"],
         "source_id": state.get("source_id"),
         "result": "SUCCESS" if error is None else "FAILURE",
         "customer": customer_reference(state["customer"]),
@@ -797,41 +844,10 @@ def project(state: Json) -> JsonObject:
         "webhook_version": "v2024-01-01",
         "is_sandbox": False,
         "cluster_id": "tessera",
-        "description": "",
-        "client_trusted_domains": [],
-        "client_redeem_enabled": True,
-        "client_publish_enabled": False,
-        "client_list_vouchers_enabled": False,
-        "client_create_customer_enabled": False,
-        "client_loyalty_events_enabled": False,
-        "client_set_voucher_expiration_date_enabled": False,
-        "webhooks_callout_notifications": {"distributions": SILENT, "webhooks": SILENT},
-        "api_usage_notifications": {name: dict(NO_ALARM) for name in USAGE},
-        **{
-            name: value
-            for name, value in (state.get("settings") or {}).items()
-            if name in PROJECT_SETTINGS
-        },
+        **SETTINGS_DEFAULTS,
+        **(state.get("settings") or {}),
     }
     return _without_nothing(shown)
-
-
-SILENT: JsonObject = {"email": False, "in_app": False, "emails": []}
-"""Tessera tells of failing webhooks by metrics and lists, not by notifications."""
-NO_ALARM: JsonObject = {"enabled": False, "value": 80, "emails": [], "in_app": False}
-USAGE = ("redemptions", "messages", "api_calls", "bulk_api_calls", "webhook_calls", "cycle_calls")
-PROJECT_SETTINGS = {
-    "description",
-    "dial_code",
-    "first_day_of_week",
-    "client_trusted_domains",
-    "client_redeem_enabled",
-    "client_publish_enabled",
-    "client_list_vouchers_enabled",
-    "client_create_customer_enabled",
-    "client_loyalty_events_enabled",
-    "client_set_voucher_expiration_date_enabled",
-}
 
 
 def own_stacking_rules(state: Json) -> JsonObject:

@@ -8,11 +8,13 @@ from campaigns import limits, queries
 from campaigns.domain.codes import (
     CodePattern,
     bytes_needed,
+    caseless,
     draw_codes,
     list_codes,
     pattern_of,
     pick,
 )
+from contracts import ids
 from contracts.errors import JsonObject
 from runtime.database import Connection
 
@@ -33,6 +35,8 @@ async def take(
     through, so that its last code is found too.
     """
     pattern = pattern_of(config)
+    if ids.is_caseless(project_id):
+        pattern = caseless(pattern)
     taken: list[str] = []
     for _ in range(limits.GENERATION_DRAWS_MAX):
         missing = count - len(taken)
@@ -64,4 +68,5 @@ async def _list(
 async def _left(connection: Connection, project_id: str, pattern: CodePattern) -> list[str]:
     listed = list_codes(pattern, limits.PATTERN_LISTED_MAX)
     taken = await queries.taken_codes(connection, project_id, listed)
-    return [code for code in listed if code not in taken]
+    known = {ids.canonical_code(project_id, code) for code in taken}
+    return [code for code in listed if ids.canonical_code(project_id, code) not in known]

@@ -194,7 +194,7 @@ async def _add_one(
     taken, voucher_id = await _take_code(unit, code, config, campaign.id)
     await queries.count_codes(unit.connection, unit.project_id, campaign.id, 1)
     created = vouchers.decide_add_voucher(
-        voucher_id, taken, campaign.id, definition, active is not False, unit.now
+        voucher_id, taken, campaign, definition, active is not False, unit.now
     )
     return await _append_voucher(unit, created)
 
@@ -621,9 +621,7 @@ async def on_code_requested(unit: Unit, event: CodeRequested) -> None:
     if drawn:
         await queries.count_codes(unit.connection, unit.project_id, campaign.id, 1)
         voucher_id = ids.voucher_id(unit.project_id, drawn[0])
-        created = vouchers.decide_add_voucher(
-            voucher_id, drawn[0], campaign.id, None, True, unit.now
-        )
+        created = vouchers.decide_add_voucher(voucher_id, drawn[0], campaign, None, True, unit.now)
         await _append_voucher(unit, created)
 
 

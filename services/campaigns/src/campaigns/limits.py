@@ -60,6 +60,9 @@ VALIDITY_HOURS_MAX = 50
 DURATION_DAYS_MAX = 3_660
 """Longest duration (ten years)."""
 
+DURATION_LENGTH_MAX = 50
+"""Characters of an ISO 8601 duration."""
+
 RULES_PER_RULE_MAX = 200
 """Rules of one validation rule, those inside others included."""
 

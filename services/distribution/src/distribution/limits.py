@@ -1,8 +1,5 @@
 """Limits of the distribution service, each with its unit in its name."""
 
-CODES_PER_PUBLICATION_MAX = 50
-"""Codes of one publication."""
-
 ID_LENGTH_MAX = 100
 """Characters of an id that a client sends."""
 

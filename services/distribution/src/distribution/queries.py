@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from contracts import ids as derived
 from contracts.campaigns import Campaign, Voucher
 from contracts.distribution import Distribution
 from contracts.errors import JsonObject
@@ -37,10 +38,11 @@ async def find_code(connection: Connection, project_id: str, code_or_id: str) ->
         """
         SELECT p.*, c.doc AS campaign FROM pool p
         LEFT JOIN campaigns c ON c.project_id = p.project_id AND c.id = p.campaign_id
-        WHERE p.project_id = $1 AND (p.code = $2 OR p.voucher_id = $2)
-        ORDER BY (p.code = $2) DESC LIMIT 1
+        WHERE p.project_id = $1 AND p.voucher_id IN ($2, $3)
+        ORDER BY (p.voucher_id = $2) DESC LIMIT 1
         """,
         project_id,
+        derived.voucher_id(project_id, code_or_id),
         code_or_id,
     )
     return _code(row) if row else None

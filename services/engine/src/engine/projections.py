@@ -129,6 +129,16 @@ def apply_project(rows: Rows, event: ProjectEvent, meta: Envelope) -> None:
     rows.put(PROJECTS, (project.id,), row)
 
 
+def keys_project_deleted(event: gateway.ProjectDeleted, meta: Envelope) -> Iterable[RowKey]:
+    del meta
+    yield PROJECTS, (event.project_id,)
+
+
+def apply_project_deleted(rows: Rows, event: gateway.ProjectDeleted, meta: Envelope) -> None:
+    del meta
+    rows.delete(PROJECTS, event.project_id)
+
+
 CampaignEvent = (
     campaigns.CampaignCreated
     | campaigns.CampaignUpdated
@@ -528,6 +538,7 @@ def _same(
 
 FOLDS = {
     **_same(keys_project, apply_project, gateway.ProjectCreated, gateway.ProjectUpdated),
+    **_same(keys_project_deleted, apply_project_deleted, gateway.ProjectDeleted),
     **_same(
         keys_campaign,
         apply_campaign,

@@ -23,7 +23,7 @@ class Gateway:
     """What operations share."""
 
     def __init__(self, settings: Settings) -> None:
-        self.keys = Keys(settings, getattr(settings, "key_cache_s", 5.0))
+        self.keys = Keys(settings, getattr(settings, "key_cache_s", 0.8))
         self.rates = Rates(getattr(settings, "rate_per_minute", 600_000))
         self.writes = OwnWrites()
         self.idempotency = Idempotency()

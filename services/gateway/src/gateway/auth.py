@@ -4,13 +4,14 @@ import hmac
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import structlog
 
 from contracts.errors import DomainError, ErrorBody
+from contracts.gateway import CLIENT_SETTINGS
 from gateway import limits, queries
 from runtime import clock, secrets
 from runtime.database import INFRASTRUCTURE_ERRORS, Pool
@@ -76,14 +77,29 @@ class ApiKey:
     kind: str
     project_id: str
     token_hash: str
-    origins: tuple[str, ...]
-    rate_per_minute: int | None
+    settings: Mapping[str, Any]
+    """Those of its project, as they were when the key was read."""
+
+    @property
+    def origins(self) -> Sequence[str]:
+        """The pages from which a client-side key may be used; ``*`` stands for all."""
+        return self.settings.get("client_trusted_domains") or ["*"]
+
+    @property
+    def rate_per_minute(self) -> int | None:
+        """The project's own rate, if it has one."""
+        return self.settings.get("rate_per_minute")
+
+    def may(self, setting: str) -> bool:
+        """Say whether the project lets its client-side key do this."""
+        return bool(self.settings.get(setting, CLIENT_SETTINGS[setting]))
 
 
 class Keys:
     """Proves credentials. Keys are read once in a while, not on every request.
 
-    ``cache_s`` is how long a key that was revoked by another process still works. While Postgres is
+    ``cache_s`` is how long a key that was revoked, or a setting of its project that was changed, by
+    another process still holds. While Postgres is
     away, keys that are known go on working.
     """
 
@@ -117,6 +133,12 @@ class Keys:
         """Read the key again when it is used next."""
         self._known.pop(app_id, None)
 
+    def forget_project(self, project_id: str) -> None:
+        """Read the project's keys again when they are used next."""
+        for app_id, (_, key) in list(self._known.items()):
+            if key is not None and key.project_id == project_id:
+                self.forget(app_id)
+
     async def _find(self, app_id: str) -> ApiKey | None:
         known = self._known.get(app_id)
         now = time.monotonic()
@@ -149,12 +171,11 @@ def _key(row: Any) -> ApiKey:
         row["kind"],
         row["project_id"],
         row["token_hash"],
-        tuple(row["origins"]),
-        row["rate_per_minute"],
+        row["settings"] or {},
     )
 
 
-def _is_allowed(origin: str, origins: tuple[str, ...]) -> bool:
+def _is_allowed(origin: str, origins: Sequence[str]) -> bool:
     return "*" in origins or (bool(origin) and origin in origins)
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from contracts import payload
 from contracts.errors import InvalidPayload, JsonObject
+from contracts.limits import WHOLE_NUMBER_MAX
 from gateway import limits
 
 
@@ -43,7 +44,7 @@ def list_of(kind: Kind, count_max: int = limits.LIST_LENGTH_MAX) -> Kind:
     return Kind(schema, payload.list_of(kind.read, count_max))
 
 
-def integer(least: int = -payload.WHOLE_NUMBER_MAX, most: int = payload.WHOLE_NUMBER_MAX) -> Kind:
+def integer(least: int = -WHOLE_NUMBER_MAX, most: int = WHOLE_NUMBER_MAX) -> Kind:
     """Return the kind of a whole number in a range."""
     schema = {"type": "integer", "minimum": least, "maximum": most}
     return Kind(schema, payload.whole_number(least, most))

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from contracts.errors import InvalidQueryParams
-from contracts.filters import DAYS_MAX, SPANS
-from gateway.query import DIGITS_MAX, Column, read_flag, read_instant, whole
+from contracts.filters import SPANS
+from contracts.limits import FILTER_DAYS_MAX
+from gateway import limits
+from gateway.query import Column, read_flag, read_instant, whole
 
 Bind = Callable[[Any], str]
 """Returns the placeholder of a value."""
@@ -73,7 +75,7 @@ class _Asked(NamedTuple):
     bind: Bind
 
     def day_counts(self) -> list[int]:
-        return [whole(self.name, value, 0, DAYS_MAX) for value in self.values]
+        return [whole(self.name, value, 0, FILTER_DAYS_MAX) for value in self.values]
 
 
 # -- equality and text ----------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def _decimal(name: str, value: str) -> Decimal:
         number = Decimal(value)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number.adjusted()) > DIGITS_MAX:
+    if not number.is_finite() or abs(number.adjusted()) > limits.DIGITS_MAX:
         raise InvalidQueryParams(f"{name}: must be a number")
     return number
 

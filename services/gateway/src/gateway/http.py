@@ -115,6 +115,8 @@ class Operation:
     auth: str
     fields: Fields
     summary: str
+    setting: str
+    """The project's setting that lets a client-side key ask this; empty where none does."""
     is_answer_kept: bool
     """Whether the gateway itself keeps the answer for requests that are repeated with their key."""
     query: Query | Listing = NO_QUERY
@@ -138,6 +140,7 @@ def operation(
     *,
     auth: str = SERVER,
     fields: Fields = NO_FIELDS,
+    setting: str = "",
     query: Query | Listing = NO_QUERY,
     statuses: tuple[int, ...] = (200,),
     shown: JsonObject | None = None,
@@ -146,6 +149,7 @@ def operation(
     """Register an operation; ``fields`` are the properties of its body, others are ignored.
 
     ``query`` is the table of its parameters: a ``Listing`` for a list, which ``paging.read_page`` reads.
+    ``setting`` names the project's switch of a client-side operation: off, it answers 403.
     ``is_answer_kept`` False: the answer follows from one stored reply, or has a secret in it.
     """
 
@@ -153,7 +157,19 @@ def operation(
         summary = (handler.__doc__ or "").strip().splitlines()[0]
         is_kept = is_answer_kept and method != "GET"
         OPERATIONS.append(
-            Operation(method, path, handler, auth, fields, summary, is_kept, query, statuses, shown)
+            Operation(
+                method,
+                path,
+                handler,
+                auth,
+                fields,
+                summary,
+                setting,
+                is_kept,
+                query,
+                statuses,
+                shown,
+            )
         )
         return handler
 
@@ -334,6 +350,7 @@ class Api:
         key = await self._gateway.keys.authenticate(found.auth, Credentials.of(request.headers))
         if found.auth == CLIENT:
             request.headers_out.extend(_cross_origin(request.headers.get("origin", "*")))
+            _refuse_switched_off(found, key)
         self._gateway.rates.take(key, request.headers_out)
         raw_body = await _receive(request)
         body = _read_body(found, request.headers, raw_body)
@@ -407,6 +424,11 @@ class _Request:
         self.operation = "none"
 
 
+def _refuse_switched_off(found: Operation, key: ApiKey) -> None:
+    if found.setting and not key.may(found.setting):
+        raise HttpError(403, "forbidden", "Forbidden", f"The project has {found.setting} off")
+
+
 def _preflight(request: _Request) -> Answer:
     """Tell a browser that it may ask; whether the origin may is decided with its keys."""
     request.headers_out.extend(
@@ -466,14 +488,11 @@ def _after(headers: dict[str, str]) -> tuple[Position, ...]:
     except ValueError as error:
         raise _invalid_positions(str(error)) from None
     for one in found:
-        if one.service not in topics.SERVICES or not 0 <= one.partition < PARTITIONS_MAX:
+        if one.service not in topics.SERVICES or not 0 <= one.partition < limits.PARTITIONS_MAX:
             raise _invalid_positions(f"there is no {one.service}/{one.partition}")
         if not 0 <= one.position < 2**63:
             raise _invalid_positions("a position is a number of 63 bits")
     return found
-
-
-PARTITIONS_MAX = 256
 
 
 def _invalid_positions(details: str) -> HttpError:

@@ -74,3 +74,39 @@ CATALOGUE_SCANNED_MAX = 100_000
 
 USERS_SHOWN_MAX = 10
 """Ids that the refusal of a deletion names."""
+
+PARTITIONS_MAX = 256
+"""Partitions of a topic that a position may name."""
+
+DIGITS_MAX = 18
+"""Digits of a whole number that fits into 64 bits."""
+
+VOUCHERS_COUNT_MAX = 10_000_000
+"""Codes that one request asks for; campaigns generates as many under one action."""
+
+ORIGINS_MAX = 100
+"""Origins from which a project's client-side key may be used."""
+
+RATE_PER_MINUTE_MAX = 100_000_000
+"""Highest rate that a project may be given."""
+
+DELIVERY_ATTEMPTS_SHOWN_MAX = 50
+"""Attempts kept of one webhook delivery, the newest."""
+
+PROJECT_TEXT_LENGTH_MAX = 255
+"""Characters of a project's name, and of each of its trusted domains."""
+
+PROJECT_DESCRIPTION_LENGTH_MAX = 2_000
+"""Characters of a project's description."""
+
+DIAL_CODE_LENGTH_MAX = 10
+"""Characters of a project's dial code."""
+
+NOTIFIED_ADDRESSES_MAX = 20
+"""Addresses of one kind of notification."""
+
+CALENDAR_YEAR_MIN = 1970
+"""First year that a day of a summary may lie in."""
+
+CALENDAR_YEAR_MAX = 9998
+"""Last year that a day of a summary may lie in."""

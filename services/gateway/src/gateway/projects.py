@@ -7,13 +7,20 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from contracts.errors import JsonObject
-from contracts.gateway import ApiKeyIssued, Project
+from contracts import ids
+from contracts.errors import JsonObject, NotFound
+from contracts.gateway import ApiKeyIssued, ApiKeyRevoked, Project
 from contracts.ids import base62
 from contracts.messages import Position
 from gateway import queries
-from gateway.domain.project import decide_create_project, evolve
-from runtime import ids, secrets
+from gateway.domain.project import (
+    decide_create_project,
+    decide_delete_project,
+    decide_update_project,
+    evolve,
+)
+from runtime import ids as random_ids
+from runtime import secrets
 from runtime.aggregate import Aggregate
 from runtime.database import CONTENTION_ERRORS
 from runtime.service import Service
@@ -41,6 +48,13 @@ class Made:
     server: Issued
     client: Issued
     webhook_secret: str
+    positions: list[Position]
+
+
+class Changed(NamedTuple):
+    """A project after a change, and where the change is in the log."""
+
+    project: JsonObject
     positions: list[Position]
 
 
@@ -80,7 +94,9 @@ async def create(service: Service, body: JsonObject, seed: str = "") -> Made:
 
 async def _create(service: Service, body: JsonObject, seed: str) -> Made:
     source = _Source(service.settings, seed)
-    project_id = f"proj_{source.draw('project')}"
+    project_id = ids.project_id(
+        source.draw("project"), case_sensitive_codes=body.get("case_sensitive_codes") is not False
+    )
     signing_secret = source.draw("webhook")
     async with service.unit(project_id) as unit:
         state = await unit.load(PROJECT, project_id)
@@ -88,9 +104,8 @@ async def _create(service: Service, body: JsonObject, seed: str) -> Made:
         events = decide_create_project(state, project_id, body, ciphertext, unit.now)
         project = unit.append(PROJECT, project_id, *events)
         origins = project.settings.get("client_trusted_domains") or ["*"]
-        rate = project.settings.get("rate_per_minute")
-        server = await issue(service, unit, source, "server", [], rate, is_new=bool(events))
-        client = await issue(service, unit, source, "client", origins, rate, is_new=bool(events))
+        server = await issue(service, unit, source, "server", [], is_new=bool(events))
+        client = await issue(service, unit, source, "client", origins, is_new=bool(events))
     shown = project.model_dump(mode="json", exclude_none=True)
     return Made(shown, server, client, signing_secret, unit.positions)
 
@@ -98,9 +113,54 @@ async def _create(service: Service, body: JsonObject, seed: str) -> Made:
 async def create_management_key(service: Service) -> Issued:
     """Create a key for the management operations."""
     async with service.unit(ALL_PROJECTS) as unit:
-        return await issue(
-            service, unit, _Source(service.settings, ""), "management", [], None, is_new=True
-        )
+        source = _Source(service.settings, "")
+        return await issue(service, unit, source, "management", [], is_new=True)
+
+
+async def update(service: Service, project_id: str, body: JsonObject) -> Changed:
+    """Change a project's settings; raises ``InvalidPayload``, or ``NotFound`` when it is deleted."""
+    try:
+        return await _update(service, project_id, body)
+    except CONTENTION_ERRORS:
+        return await _update(service, project_id, body)
+
+
+async def _update(service: Service, project_id: str, body: JsonObject) -> Changed:
+    async with service.unit(project_id) as unit:
+        state = await _load(unit, project_id)
+        project = unit.append(PROJECT, project_id, *decide_update_project(state, body, unit.now))
+    return Changed(project.model_dump(mode="json", exclude_none=True), unit.positions)
+
+
+async def delete(service: Service, project_id: str) -> Changed:
+    """Delete a project and revoke its keys; raises ``NotFound`` when it is deleted."""
+    try:
+        return await _delete(service, project_id)
+    except CONTENTION_ERRORS:
+        return await _delete(service, project_id)
+
+
+async def _delete(service: Service, project_id: str) -> Changed:
+    async with service.unit(project_id) as unit:
+        state = await _load(unit, project_id)
+        project = unit.append(PROJECT, project_id, *decide_delete_project(state, unit.now))
+        for key_id in await queries.revoke_keys(unit.connection, project_id):
+            await _revoke(unit, key_id)
+    return Changed(project.model_dump(mode="json", exclude_none=True), unit.positions)
+
+
+async def _load(unit: Unit, project_id: str) -> Project:
+    state = await unit.load(PROJECT, project_id)
+    if state is None or state.deleted_at is not None:
+        raise NotFound.of("project", project_id)
+    return state
+
+
+async def _revoke(unit: Unit, key_id: str) -> None:
+    stream = f"api-key-{key_id}"
+    version, digest = await queries.stream_end(unit.connection, unit.project_id, stream)
+    event = ApiKeyRevoked(key_id=key_id, revoked_at=unit.now)
+    unit.publish_event(stream, event, version=version + 1, previous_hash=digest)
 
 
 async def issue(
@@ -109,7 +169,6 @@ async def issue(
     source: Any,
     kind: Kind,
     origins: list[str],
-    rate: int | None,
     *,
     is_new: bool,
 ) -> Issued:
@@ -119,7 +178,7 @@ async def issue(
     )
     if not is_new:
         return issued
-    key_id = ids.new_id("key")
+    key_id = random_ids.new_id("key")
     token_hash = secrets.keyed_hash(service.settings, issued.token)
     event = ApiKeyIssued(
         key_id=key_id,
@@ -138,8 +197,6 @@ async def issue(
         key_id,
         kind,
         token_hash,
-        origins,
-        rate,
         unit.now,
     )
     return issued

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from contracts import ids as derived
 from contracts.errors import JsonObject
 from gateway import limits
 from runtime.database import Connection
@@ -21,25 +22,74 @@ Record = asyncpg.Record
 
 
 async def find_key(connection: Connection, app_id: str) -> Record | None:
-    """Return an API key that is not revoked."""
+    """Return an API key that is not revoked, with the settings of its project as they are now."""
     return await connection.fetchrow(
         """
-        SELECT app_id, project_id, key_id, kind, token_hash, origins, rate_per_minute
-        FROM api_keys WHERE app_id = $1 AND NOT is_revoked
+        SELECT k.app_id, k.project_id, k.key_id, k.kind, k.token_hash, a.state -> 'settings' AS settings
+        FROM api_keys k
+        LEFT JOIN aggregates a ON a.project_id = k.project_id AND a.stream_id = 'project-' || k.project_id
+        WHERE k.app_id = $1 AND NOT k.is_revoked
         """,
         app_id,
     )
 
 
 async def insert_key(connection: Connection, *values: Any) -> None:
-    """Keep a key: app id, project, key id, kind, hash, origins, rate, time; harmless if it is there."""
+    """Keep a key: app id, project, key id, kind, hash, time; harmless if it is there."""
     await connection.execute(
         """
-        INSERT INTO api_keys (app_id, project_id, key_id, kind, token_hash, origins, rate_per_minute,
-                              issued_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (app_id) DO NOTHING
+        INSERT INTO api_keys (app_id, project_id, key_id, kind, token_hash, issued_at)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (app_id) DO NOTHING
         """,
         *values,
+    )
+
+
+async def revoke_keys(connection: Connection, project_id: str) -> list[str]:
+    """Revoke all keys of a project; returns the ids of those that worked until now."""
+    rows = await connection.fetch(
+        """
+        UPDATE api_keys SET is_revoked = true WHERE project_id = $1 AND NOT is_revoked
+        RETURNING key_id
+        """,
+        project_id,
+    )
+    return sorted(row["key_id"] for row in rows)
+
+
+async def stream_end(connection: Connection, project_id: str, stream: str) -> tuple[int, bytes]:
+    """Return the version and the hash of a stream's last event."""
+    row = await connection.fetchrow(
+        """
+        SELECT stream_version, hash FROM events WHERE project_id = $1 AND stream_id = $2
+        ORDER BY stream_version DESC LIMIT 1
+        """,
+        project_id,
+        stream,
+    )
+    assert row is not None, f"{stream} has events"
+    return row["stream_version"], row["hash"]
+
+
+async def keys_kept(connection: Connection) -> list[Record]:
+    """Return every key, for the audit."""
+    return await connection.fetch(
+        "SELECT project_id, key_id, app_id, kind, token_hash, is_revoked FROM api_keys"
+    )
+
+
+async def keys_told(connection: Connection) -> list[Record]:
+    """Return every key as the log tells of it, for the audit."""
+    return await connection.fetch(
+        """
+        SELECT i.project_id, i.data ->> 'key_id' AS key_id, i.data ->> 'app_id' AS app_id,
+               i.data ->> 'kind' AS kind, i.data ->> 'token_hash' AS token_hash,
+               r.stream_id IS NOT NULL AS is_revoked
+        FROM events i
+        LEFT JOIN events r ON r.project_id = i.project_id AND r.stream_id = i.stream_id
+          AND r.type = 'gateway.api-key-revoked.v1'
+        WHERE i.type = 'gateway.api-key-issued.v1'
+        """
     )
 
 
@@ -100,6 +150,14 @@ async def project(connection: Connection, project_id: str) -> dict[str, Any] | N
     return found
 
 
+async def timezone(connection: Connection, project_id: str) -> str:
+    """Return the name of the time zone whose days a project counts by."""
+    found: str | None = await connection.fetchval(
+        "SELECT doc ->> 'timezone' FROM projects WHERE project_id = $1", project_id
+    )
+    return found or "UTC"
+
+
 async def projects(
     connection: Connection, limit: int, offset: int
 ) -> tuple[list[dict[str, Any]], int]:
@@ -137,10 +195,10 @@ async def voucher(connection: Connection, project_id: str, code: str) -> Record 
     """Return a voucher by its code or id."""
     return await connection.fetchrow(
         """
-        SELECT * FROM vouchers WHERE project_id = $1 AND (code = $2 OR id = $2)
-        ORDER BY code = $2 DESC LIMIT 1
+        SELECT * FROM vouchers WHERE project_id = $1 AND id IN ($2, $3) ORDER BY id = $2 DESC LIMIT 1
         """,
         project_id,
+        derived.voucher_id(project_id, code),
         code,
     )
 
@@ -279,23 +337,44 @@ async def assignments_of(
 
 
 async def campaign_totals(
-    connection: Connection, project_id: str, campaign_id: str
-) -> dict[str, Any]:
-    """Return the figures of a campaign's summary."""
+    connection: Connection,
+    project_id: str,
+    campaign_id: str,
+    begin: datetime | None,
+    end: datetime | None,
+) -> dict[str, int]:
+    """Return the figures of a campaign's summary, from ``begin`` until before ``end``."""
     row = await connection.fetchrow(
         """
-        SELECT t.*, p.succeeded AS publications_succeeded, p.failed AS publications_failed
-        FROM (SELECT $1::text AS project_id, $2::text AS campaign_id) AS k
-        LEFT JOIN campaign_totals t USING (project_id, campaign_id)
-        LEFT JOIN campaign_publications p USING (project_id, campaign_id)
+        SELECT
+            coalesce(sum(redemptions_succeeded), 0)::bigint AS redemptions_succeeded,
+            coalesce(sum(redemptions_failed), 0)::bigint AS redemptions_failed,
+            coalesce(sum(rollbacks_succeeded), 0)::bigint AS rollbacks_succeeded,
+            coalesce(sum(rollbacks_failed), 0)::bigint AS rollbacks_failed,
+            coalesce(sum(discounted_amount), 0)::bigint AS discounted_amount,
+            coalesce(sum(rolledback_discounted_amount), 0)::bigint AS rolledback_discounted_amount,
+            coalesce(sum(amount_redeemed), 0)::bigint AS amount_redeemed,
+            coalesce(sum(amount_rolledback), 0)::bigint AS amount_rolledback,
+            coalesce(sum(amount_added), 0)::bigint AS amount_added,
+            coalesce(sum(amount_subtracted), 0)::bigint AS amount_subtracted,
+            coalesce(sum(orders_amount), 0)::bigint AS orders_amount,
+            coalesce(sum(orders_rolledback_amount), 0)::bigint AS orders_rolledback_amount,
+            coalesce(sum(vouchers_created), 0)::bigint AS vouchers_created,
+            coalesce(sum(created_vouchers_amount), 0)::bigint AS created_vouchers_amount,
+            coalesce(sum(publications_succeeded), 0)::bigint AS publications_succeeded,
+            coalesce(sum(publications_failed), 0)::bigint AS publications_failed
+        FROM campaign_quarters
+        WHERE project_id = $1 AND campaign_id = $2
+          AND ($3::timestamptz IS NULL OR quarter >= $3)
+          AND ($4::timestamptz IS NULL OR quarter < $4)
         """,
         project_id,
         campaign_id,
+        begin,
+        end,
     )
-    assert row is not None, "the left side is one row"
-    return {
-        name: value or 0 for name, value in row.items() if name not in {"project_id", "campaign_id"}
-    }
+    assert row is not None, "an aggregate has one row"
+    return dict(row)
 
 
 async def customer(connection: Connection, project_id: str, name: str) -> Record | None:
@@ -355,6 +434,18 @@ async def document(
     return found
 
 
+async def all_documents(
+    connection: Connection, table: str, project_id: str
+) -> list[dict[str, Any]]:
+    """Return the states of all objects of a project."""
+    rows = await connection.fetch(ALL_DOCUMENTS[table], project_id)
+    return [row["doc"] for row in rows]
+
+
+ALL_DOCUMENTS = {
+    "endpoints": "SELECT doc FROM endpoints WHERE project_id = $1 ORDER BY id",
+    "distributions": "SELECT doc FROM distributions WHERE project_id = $1 ORDER BY id",
+}
 DOCUMENTS = {
     "segments": "SELECT doc FROM segments WHERE project_id = $1 AND id = $2",
     "products": "SELECT doc FROM products WHERE project_id = $1 AND (id = $2 OR source_id = $2)"

@@ -6,15 +6,13 @@ it: a parameter is written down once. SQL in here names the list's table ``t``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from contracts import ids
 from contracts.errors import InvalidQueryParams
+from gateway import limits
 from gateway.body import Kind
-
-DIGITS_MAX = 18
-"""Digits of a whole number that fits into 64 bits."""
 
 
 class Column(NamedTuple):
@@ -82,7 +80,7 @@ class Listing:
 
 def whole(name: str, value: str, least: int, most: int) -> int:
     """Read a whole number in a range; raises ``InvalidQueryParams``."""
-    is_number = value.isascii() and value.isdigit() and len(value) <= DIGITS_MAX
+    is_number = value.isascii() and value.isdigit() and len(value) <= limits.DIGITS_MAX
     if not is_number or not least <= int(value) <= most:
         raise InvalidQueryParams(f"{name}: must be a whole number from {least} to {most}")
     return int(value)
@@ -102,6 +100,19 @@ def read_flag(name: str, value: str) -> bool:
     if value.lower() not in {"true", "false"}:
         raise InvalidQueryParams(f"{name}: must be true or false")
     return value.lower() == "true"
+
+
+def read_day(name: str, value: str) -> date:
+    """Read a date; the time of day of an instant is left out."""
+    try:
+        day = date.fromisoformat(value[:10])
+    except ValueError:
+        day = date.min
+    if not limits.CALENDAR_YEAR_MIN <= day.year <= limits.CALENDAR_YEAR_MAX:
+        raise InvalidQueryParams(
+            f"Property .{name} cannot be recognized as a ISO-8601 compliant date"
+        )
+    return day
 
 
 def _read_text(name: str, value: str) -> str:
@@ -128,12 +139,18 @@ def one_of(*words: str) -> Kind:
 
 TEXT = Kind({"type": "string"}, _read_text)
 FLAG = Kind({"type": "boolean"}, read_flag)
+DAY = Kind({"type": "string", "format": "date"}, read_day)
 INSTANT = Kind({"type": "string", "format": "date-time"}, read_instant)
 
 
 def names_of_customer(project_id: str, name: str) -> list[str]:
     """Return the ids that a customer's id or ``source_id`` may stand for."""
     return [name, ids.customer_id(project_id, name)]
+
+
+def id_of_code(project_id: str, code: str) -> str:
+    """Return the id of the voucher with this code, however the project's codes are compared."""
+    return ids.voucher_id(project_id, code)
 
 
 def since(column: str) -> dict[str, Parameter]:

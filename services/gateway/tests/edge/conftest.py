@@ -16,3 +16,11 @@ async def front(leased_settings: Settings) -> AsyncIterator[Front]:
     settings = GatewaySettings(database_url=leased_settings.database_url, pool_size_max=4)
     async with Harness(build(settings)) as harness:
         yield Front(harness, PlayedServices())
+
+
+@pytest_asyncio.fixture
+async def other(front: Front) -> AsyncIterator[Front]:
+    """A second gateway on the same database."""
+    settings = GatewaySettings(database_url=front.service.settings.database_url, pool_size_max=4)
+    async with Harness(build(settings), is_new=False) as harness:
+        yield Front(harness, PlayedServices())

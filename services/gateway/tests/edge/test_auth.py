@@ -128,7 +128,7 @@ async def test_a_projects_rate_is_its_own(front: Front) -> None:
 
 
 def key_of(rate: int | None) -> ApiKey:
-    return ApiKey("app", "key_1", "server", "proj_1", "hash", (), rate)
+    return ApiKey("app", "key_1", "server", "proj_1", "hash", {"rate_per_minute": rate})
 
 
 def test_the_bucket_fills_evenly() -> None:

@@ -257,7 +257,7 @@ class World:
             (f"voucher-{self.solo_id}", VoucherCreated(voucher=solo)),
             (f"voucher-{self.solo_id}", VoucherDisabled(voucher=off)),
             (f"voucher-{self.solo_id}", VoucherEnabled(voucher=solo)),
-            (f"voucher-{self.gift_id}", VoucherCreated(voucher=card)),
+            (f"voucher-{self.gift_id}", VoucherCreated(voucher=card, gift_amount=5000)),
             (f"voucher-{self.generated[1]}", VoucherUpdated(voucher=changed)),
             (f"voucher-{self.generated[2]}", VoucherDisabled(voucher=disabled)),
         ]
@@ -582,6 +582,7 @@ class World:
                 RollbackFailed(
                     rollback_id="rrf_1",
                     redemption_id="r_3",
+                    campaign_ids=["camp_1"],
                     error=ErrorBody(
                         code=400, key="already_rolled_back", message="Already rolled back"
                     ),

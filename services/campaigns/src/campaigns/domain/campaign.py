@@ -24,6 +24,7 @@ from campaigns.domain.discount import discount
 from campaigns.domain.errors import InvalidCampaign, duplicate, unsupported
 from campaigns.domain.periods import PERIOD_FIELDS, check_period, duration
 from campaigns.domain.support import CAMPAIGN_TYPES
+from campaigns.domain.voucher import gift_amount
 from contracts.campaigns import (
     AddVouchers,
     Campaign,
@@ -39,6 +40,7 @@ from contracts.campaigns import (
     VouchersGenerationStarted,
 )
 from contracts.errors import ErrorBody, JsonObject
+from contracts.limits import METADATA_KEYS_MAX
 from contracts.payload import (
     Fields,
     json_object,
@@ -118,7 +120,7 @@ _CHANGES: Fields = {
     "type": one_of("AUTO_UPDATE", "STATIC"),
     "discount": discount,
     "gift": gift,
-    "unset_metadata_fields": optional(list_of(text(limits.NAME_LENGTH_MAX), 250)),
+    "unset_metadata_fields": optional(list_of(text(limits.NAME_LENGTH_MAX), METADATA_KEYS_MAX)),
 }
 
 _SWITCHES = ("join_once", "auto_join", "use_voucher_metadata_schema", "active")
@@ -151,6 +153,10 @@ def _refuse_unsupported(body: JsonObject) -> None:
         raise unsupported("campaign_type", kind)
     if body.get("promotion") and kind not in {None, PROMOTION}:
         raise refuse("promotion", f"must not be set, because the type is {kind}")
+    _refuse_unsupported_parts(body)
+
+
+def _refuse_unsupported_parts(body: JsonObject) -> None:
     for name in ("referral_program", "loyalty_tiers_expiration", "access_settings"):
         if body.get(name):
             raise unsupported(name, "it")
@@ -241,8 +247,7 @@ def decide_update_campaign(
     """Return the change; nothing if the campaign already is as sent."""
     before = state.campaign.model_copy(update={"vouchers_count": vouchers_count})
     values = read(changes, _CHANGES)
-    if changes.get("access_settings"):
-        raise unsupported("access_settings", "it")
+    _refuse_unsupported_parts(changes)
     if "type" in values and before.type == "STANDALONE":
         raise refuse("type", "must not change, because the campaign is STANDALONE")
     values["metadata"] = _changed_metadata(before, values)
@@ -309,6 +314,7 @@ def decide_slice(
         action_id=action_id,
         codes=list(codes),
         definition=definition,
+        gift_amount=gift_amount(definition or state.campaign.voucher),
         done=done,
         total=generation.total,
         generated_at=now,

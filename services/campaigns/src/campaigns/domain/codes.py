@@ -97,6 +97,13 @@ def pattern_of(config: JsonObject | None) -> CodePattern:
     return CodePattern(tuple(pieces), config.get("charset", CHARSET_DEFAULT))
 
 
+def caseless(pattern: CodePattern) -> CodePattern:
+    """Return the pattern without characters that differ from an earlier one by case only."""
+    kept = {character.casefold(): character for character in reversed(pattern.charset)}
+    charset = "".join(one for one in pattern.charset if kept[one.casefold()] == one)
+    return pattern._replace(charset=charset)
+
+
 def bytes_needed(pattern: CodePattern, count: int) -> int:
     """Return how many random bytes make ``count`` codes, with room for those that are rejected."""
     size = len(pattern.charset)

@@ -14,7 +14,6 @@ _DURATION = re.compile(
     r"P(?!$)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
-_DURATION_LENGTH_MAX = 50
 _DAY_MINUTES = 24 * 60
 
 
@@ -39,7 +38,7 @@ class Duration(NamedTuple):
 
 def parse_duration(value: str) -> Duration | None:
     """Return the duration, or None if the text is none."""
-    match = _DURATION.fullmatch(value) if len(value) <= _DURATION_LENGTH_MAX else None
+    match = _DURATION.fullmatch(value) if len(value) <= limits.DURATION_LENGTH_MAX else None
     if match is None:
         return None
     part = {name: int(number or 0) for name, number in match.groupdict().items()}

@@ -32,7 +32,8 @@ from contracts.campaigns import (
     ValidationRuleUpdated,
 )
 from contracts.errors import JsonObject, ResourceInUse
-from contracts.filters import COUNTED, DAYS_MAX, NUMERIC, WITHOUT_VALUES
+from contracts.filters import COUNTED, NUMERIC, WITHOUT_VALUES
+from contracts.limits import FILTER_DAYS_MAX
 from contracts.payload import instant, is_storable, one_of, required, text
 
 _ONE_VALUE = frozenset(
@@ -411,8 +412,8 @@ def _reader(operator: str, kind: RuleKind) -> Callable[[str, Any], Any]:
 
 
 def _day_count(path: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= DAYS_MAX:
-        raise broken_rule(path, f"must be a whole number up to {DAYS_MAX}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= FILTER_DAYS_MAX:
+        raise broken_rule(path, f"must be a whole number up to {FILTER_DAYS_MAX}")
     return value
 
 

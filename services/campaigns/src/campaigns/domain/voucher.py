@@ -58,20 +58,29 @@ def decide_create_voucher(
         definition=read_definition(body).model_copy(update={"code_config": None}),
         created_at=now,
     )
-    return VoucherCreated(voucher=voucher)
+    return VoucherCreated(voucher=voucher, gift_amount=gift_amount(voucher.definition))
 
 
 def decide_add_voucher(
     voucher_id: str,
     code: str,
-    campaign_id: str,
+    campaign: Campaign,
     definition: VoucherDefinition | None,
     active: bool,
     now: datetime,
 ) -> VoucherCreated:
     """Return one code of a campaign; it inherits the template unless it differs from it."""
-    voucher = generated_voucher(voucher_id, code, campaign_id, definition, now)
-    return VoucherCreated(voucher=voucher.model_copy(update={"active": active}))
+    voucher = generated_voucher(voucher_id, code, campaign.id, definition, now)
+    return VoucherCreated(
+        voucher=voucher.model_copy(update={"active": active}),
+        gift_amount=gift_amount(definition or campaign.voucher),
+    )
+
+
+def gift_amount(definition: VoucherDefinition | None) -> int | None:
+    """Return the credits that a gift card of this definition begins with."""
+    gift = definition.gift if definition is not None else None
+    return None if gift is None else gift["amount"]
 
 
 def decide_update_voucher(

@@ -13,6 +13,7 @@ from contracts import public
 from contracts.campaigns import Campaign, Voucher
 from contracts.distribution import Publication, PublicationFailed, PublicationSucceeded, Publish
 from contracts.errors import DomainError, ErrorBody, JsonObject
+from contracts.limits import CODES_PER_PUBLICATION_MAX
 from contracts.payload import metadata, refuse, storable_object, text
 from contracts.vouchers import effective_definition
 from distribution import limits
@@ -27,6 +28,7 @@ PublicationEvent = PublicationSucceeded | PublicationFailed
 ID = text(limits.ID_LENGTH_MAX)
 CODE = text(limits.CODE_LENGTH_MAX)
 SOURCE_ID = text(limits.SOURCE_ID_LENGTH_MAX)
+CHANNEL = text(limits.NAME_LENGTH_MAX)
 
 
 class PublicationState(BaseModel):
@@ -54,8 +56,8 @@ def check_publish(command: Publish) -> None:
     """Refuse a request that no state could allow."""
     if command.campaign is None and command.voucher is None:
         raise MissingVouchers("Either Campaign or Voucher is required", prop="campaign")
-    if not 1 <= command.count <= limits.CODES_PER_PUBLICATION_MAX:
-        raise refuse("campaign.count", f"must be from 1 to {limits.CODES_PER_PUBLICATION_MAX}")
+    if not 1 <= command.count <= CODES_PER_PUBLICATION_MAX:
+        raise refuse("campaign.count", f"must be from 1 to {CODES_PER_PUBLICATION_MAX}")
     if command.campaign is not None:
         ID("campaign.name", command.campaign)
     if command.voucher is not None:
@@ -64,6 +66,7 @@ def check_publish(command: Publish) -> None:
         SOURCE_ID("source_id", command.source_id)
         if command.count > 1:
             raise TooManyVouchersRequested("Only up to 1 can be published", prop="campaign.count")
+    CHANNEL("channel", command.channel)
     metadata("metadata", command.metadata)
     check_customer(command.customer)
 

@@ -1,34 +1,27 @@
 """``/v1/campaigns``."""
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from contracts import public
 from contracts.campaigns import AddVouchers, CreateCampaign, SetCampaignActive, UpdateCampaign
-from contracts.errors import JsonObject
-from gateway import queries, views
+from contracts.errors import InvalidPayload, InvalidQueryParams, JsonObject
+from gateway import limits, queries, views
 from gateway.body import BOOLEAN, LIST, NAME, OBJECT, TEXT, TEXTS, integer, one_of, required
 from gateway.http import Answer, Call, not_found, operation
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
-from gateway.query import FLAG, Column, Listing, Parameter, Query, columns
+from gateway.query import DAY, FLAG, Column, Listing, Parameter, Query, columns
 from gateway.query import TEXT as WORD
 from gateway.query import integer as number
 from gateway.query import one_of as word_of
 from runtime.database import Connection
 
-VOUCHERS_COUNT_MAX = 100_000_000
-
-FIELDS = {
-    "name": NAME,
+COMMON_FIELDS = {
     "description": TEXT,
-    "campaign_type": one_of(
-        "DISCOUNT_COUPONS", "GIFT_VOUCHERS", "LOYALTY_PROGRAM", "PROMOTION", "REFERRAL_PROGRAM"
-    ),
-    "type": one_of("AUTO_UPDATE", "STATIC", "STANDALONE"),
     "auto_join": BOOLEAN,
     "join_once": BOOLEAN,
-    "use_voucher_metadata_schema": BOOLEAN,
-    "vouchers_count": integer(0, VOUCHERS_COUNT_MAX),
     "start_date": TEXT,
     "expiration_date": TEXT,
     "validity_timeframe": OBJECT,
@@ -38,12 +31,32 @@ FIELDS = {
     "category_id": TEXT,
     "category": TEXT,
     "metadata": OBJECT,
+    "referral_program": OBJECT,
+    "access_settings": OBJECT,
+}
+CREATE_FIELDS = {
+    **COMMON_FIELDS,
+    "name": required(NAME),
+    "campaign_type": one_of(
+        "DISCOUNT_COUPONS", "GIFT_VOUCHERS", "LOYALTY_PROGRAM", "PROMOTION", "REFERRAL_PROGRAM"
+    ),
+    "type": one_of("AUTO_UPDATE", "STATIC", "STANDALONE"),
+    "use_voucher_metadata_schema": BOOLEAN,
+    "vouchers_count": integer(0, limits.VOUCHERS_COUNT_MAX),
     "voucher": OBJECT,
     "validation_rules": TEXTS,
-    "referral_program": OBJECT,
     "promotion": OBJECT,
 }
-OVERRIDES = {
+UPDATE_FIELDS = {
+    **COMMON_FIELDS,
+    "type": one_of("AUTO_UPDATE", "STATIC"),
+    "discount": OBJECT,
+    "gift": OBJECT,
+    "unset_metadata_fields": TEXTS,
+    "loyalty_tiers_expiration": OBJECT,
+}
+ADDED_CODE_FIELDS = {
+    "category": TEXT,
     "category_id": TEXT,
     "redemption": OBJECT,
     "additional_info": TEXT,
@@ -52,10 +65,12 @@ OVERRIDES = {
     "expiration_date": TEXT,
     "gift": OBJECT,
     "discount": OBJECT,
+    "active": BOOLEAN,
 }
+ADDED_CODES_FIELDS = {**ADDED_CODE_FIELDS, "code": NAME, "code_config": OBJECT}
 
 
-@operation("POST", "/v1/campaigns", fields={**FIELDS, "name": required(NAME)})
+@operation("POST", "/v1/campaigns", fields=CREATE_FIELDS)
 async def create_campaign(call: Call) -> JsonObject:
     """Create a campaign and start making its codes."""
     definition = dict(call.body)
@@ -177,18 +192,12 @@ async def get_campaign(call: Call) -> JsonObject:
     return await _shown(call, call.params["campaignId"])
 
 
-@operation("PUT", "/v1/campaigns/{campaignId}", fields=FIELDS)
+@operation("PUT", "/v1/campaigns/{campaignId}", fields=UPDATE_FIELDS)
 async def update_campaign(call: Call) -> JsonObject:
     """Change the fields of a campaign that are sent."""
     campaign_id = await id_of(call)
-    changes = {
-        name: value
-        for name, value in call.body.items()
-        if name not in {"vouchers_count", "validation_rules"}
-    }
-    await call.command(
-        "campaigns", campaign_id, UpdateCampaign(campaign_id=campaign_id, changes=changes)
-    )
+    command = UpdateCampaign(campaign_id=campaign_id, changes=call.body)
+    await call.command("campaigns", campaign_id, command)
     return await _shown(call, campaign_id)
 
 
@@ -204,13 +213,13 @@ async def disable_campaign(call: Call) -> JsonObject:
     return await _set_active(call, active=False)
 
 
-HOW_MANY = Query(vouchers_count=Parameter(number(1, VOUCHERS_COUNT_MAX)))
+HOW_MANY = Query(vouchers_count=Parameter(number(1, limits.VOUCHERS_COUNT_MAX)))
 
 
 @operation(
     "POST",
     "/v1/campaigns/{campaignId}/vouchers",
-    fields=OVERRIDES,
+    fields=ADDED_CODES_FIELDS,
     query=HOW_MANY,
     statuses=(200, 202),
 )
@@ -218,13 +227,20 @@ async def add_vouchers(call: Call) -> Any:
     """Add codes to a campaign: one at once, more asynchronously."""
     count = read_parameters(call).get("vouchers_count", 1)
     campaign_id = await id_of(call)
-    reply = await _add(call, campaign_id, count, None)
+    reply = await _add(call, campaign_id, count, _chosen_code(call, count))
     if "async_action_id" in reply:
         return Answer(202, {"async_action_id": reply["async_action_id"]})
     return await one_voucher(call, reply["voucher"]["id"])
 
 
-@operation("POST", "/v1/campaigns/{campaignId}/vouchers/{code}", fields=OVERRIDES)
+def _chosen_code(call: Call, count: int) -> str | None:
+    code: str | None = call.body.get("code")
+    if code is not None and count != 1:
+        raise InvalidPayload("code: can be chosen for a single code only", prop="code")
+    return code
+
+
+@operation("POST", "/v1/campaigns/{campaignId}/vouchers/{code}", fields=ADDED_CODE_FIELDS)
 async def add_voucher_with_code(call: Call) -> JsonObject:
     """Add a code of the caller's choice to a campaign."""
     campaign_id = await id_of(call)
@@ -232,54 +248,37 @@ async def add_voucher_with_code(call: Call) -> JsonObject:
     return await one_voucher(call, reply["voucher"]["id"])
 
 
-@operation("GET", "/v1/campaigns/{campaignId}/summary")
+RANGE = Query(
+    start_date=Parameter(DAY, about="First day, by the project's calendar"),
+    end_date=Parameter(DAY, about="Last day, by the project's calendar"),
+)
+
+
+@operation("GET", "/v1/campaigns/{campaignId}/summary", query=RANGE)
 async def get_summary(call: Call) -> JsonObject:
-    """Get the figures of a campaign."""
+    """Get the figures of a campaign, of all its days or of those from start_date to end_date."""
+    days = read_parameters(call)
     await call.fresh("*")
     async with call.gateway.connection() as connection:
         row = await _row(connection, call)
-        totals = await queries.campaign_totals(connection, call.project_id, row["id"])
+        begin, end = _moments(days, await queries.timezone(connection, call.project_id))
+        totals = await queries.campaign_totals(connection, call.project_id, row["id"], begin, end)
         [campaign] = await views.campaigns(connection, call.project_id, [row])
     campaign.pop("validation_rules_assignments")
-    return _summary(campaign, row, totals)
+    return public.campaign_summary(campaign, totals)
 
 
-def _summary(campaign: JsonObject, row: queries.Record, totals: dict[str, Any]) -> JsonObject:
-    is_gift = row["campaign_type"] == "GIFT_VOUCHERS"
-    shown: JsonObject = {
-        "object": "campaign_summary",
-        "campaign": campaign,
-        "redemptions": totals["redemptions_succeeded"] + totals["redemptions_failed"],
-        "redemptions_succeeded": totals["redemptions_succeeded"],
-        "redemptions_failed": totals["redemptions_failed"],
-        "rollbacks": totals["rollbacks_succeeded"],
-        "rollbacks_succeeded": totals["rollbacks_succeeded"],
-        "rollbacks_failed": 0,
-        "validations": 0,
-        "validations_succeeded": 0,
-        "validations_failed": 0,
-        "orders_amount": totals["orders_amount"],
-        "orders_rolledback_amount": totals["orders_rolledback_amount"],
-        "vouchers_created": row["vouchers_count"] or 0,
-        "vouchers_deleted": 0,
-        "publications": totals["publications_succeeded"] + totals["publications_failed"],
-        "publications_succeeded": totals["publications_succeeded"],
-        "publications_failed": totals["publications_failed"],
-    }
-    if is_gift:
-        template = (row["doc"].get("voucher") or {}).get("gift") or {}
-        return shown | {
-            "created_vouchers_amount": (row["vouchers_count"] or 0) * template.get("amount", 0),
-            "amount_added": totals["amount_added"],
-            "amount_deleted": 0,
-            "amount_redeemed": totals["amount_redeemed"],
-            "amount_rolledback": totals["amount_rolledback"],
-            "amount_subtracted": 0,
-        }
-    return shown | {
-        "discounted_amount": totals["discounted_amount"],
-        "rolledback_discounted_amount": totals["rolledback_discounted_amount"],
-    }
+def _moments(days: dict[str, date], timezone: str) -> tuple[datetime | None, datetime | None]:
+    """Return the begin of the first day and the end of the last, as the project's calendar has them."""
+    first, last = days.get("start_date"), days.get("end_date")
+    if first is not None and last is not None and last < first:
+        raise InvalidQueryParams("end_date: must not be before start_date")
+    after = last + timedelta(days=1) if last is not None else None
+    begin, end = (
+        datetime.combine(day, time(), ZoneInfo(timezone)) if day is not None else None
+        for day in (first, after)
+    )
+    return begin, end
 
 
 async def _set_active(call: Call, *, active: bool) -> JsonObject:
@@ -295,7 +294,7 @@ async def _add(call: Call, campaign_id: str, count: int, code: str | None) -> Js
         action_id=call.new_id("aa"),
         count=count,
         code=code,
-        overrides=call.body,
+        overrides={name: call.body[name] for name in call.body if name != "code"},
     )
     return await call.command("campaigns", campaign_id, command)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from contracts import ids, public
 from contracts.customers import UpsertCustomer
 from contracts.errors import InvalidQueryParams, JsonObject
-from gateway import limits, queries, views
+from gateway import limits, queries, upserts, views
 from gateway.body import NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
 from gateway.paging import Page, read_page
@@ -25,14 +25,16 @@ FIELDS = {
     "metadata": OBJECT,
     "system_metadata": OBJECT,
 }
+CREATE_FIELDS = {"id": NAME, **FIELDS}
 
 
-@operation("POST", "/v1/customers", fields=FIELDS)
+@operation("POST", "/v1/customers", fields=CREATE_FIELDS)
 async def create_customer(call: Call) -> JsonObject:
-    """Create a customer, or change the one with this source_id."""
-    source_id = call.body.get("source_id")
-    customer_id = ids.customer_id(call.project_id, source_id) if source_id else call.new_id("cust")
-    command = UpsertCustomer(customer_id=customer_id, changes=call.body)
+    """Create a customer, or change the one with this source_id or id."""
+    named = upserts.target(call, "cust", ids.customer_id)
+    command = UpsertCustomer(
+        customer_id=named.id, changes=named.changes, must_exist=named.must_exist
+    )
     return await _upsert(call, command)
 
 

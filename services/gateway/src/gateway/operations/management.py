@@ -1,30 +1,49 @@
 """``/management/v1/projects``: projects with their keys, and their webhooks."""
 
 from contracts import public
+from contracts.distribution import UpdateDistribution
 from contracts.errors import JsonObject
+from contracts.gateway import CLIENT_SETTINGS
 from contracts.webhooks import CreateEndpoint, DeleteEndpoint, UpdateEndpoint
 from gateway import limits, projects, queries
-from gateway.body import BOOLEAN, NAME, TEXT, TEXTS, integer, list_of, required
-from gateway.domain.project import ORIGINS_MAX, RATE_PER_MINUTE_MAX
+from gateway.body import (
+    BOOLEAN,
+    LIST,
+    NAME,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    integer,
+    list_of,
+    required,
+)
 from gateway.http import MANAGEMENT, Answer, Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import Listing
 
 PROJECT_FIELDS = {
-    "name": required(NAME),
+    "name": NAME,
     "description": TEXT,
-    "timezone": required(NAME),
-    "currency": required(NAME),
+    "timezone": NAME,
+    "currency": NAME,
     "dial_code": TEXT,
     "first_day_of_week": TEXT,
     "webhook_version": TEXT,
-    "client_trusted_domains": list_of(NAME, ORIGINS_MAX),
-    "client_redeem_enabled": BOOLEAN,
+    "client_trusted_domains": list_of(NAME, limits.ORIGINS_MAX),
+    **dict.fromkeys(CLIENT_SETTINGS, BOOLEAN),
+    "webhooks_callout_notifications": OBJECT,
+    "api_usage_notifications": OBJECT,
     "case_sensitive_codes": BOOLEAN,
+    "rate_per_minute": integer(1, limits.RATE_PER_MINUTE_MAX),
+}
+CREATE_FIELDS = {
+    **PROJECT_FIELDS,
+    **{name: required(NAME) for name in ("name", "timezone", "currency")},
     "api_version": TEXT,
     "cluster_id": TEXT,
-    "rate_per_minute": integer(1, RATE_PER_MINUTE_MAX),
+    "users": LIST,
 }
+UPDATE_FIELDS = {**PROJECT_FIELDS, "default_code_config": OBJECT}
 WEBHOOK_FIELDS = {"target_url": NAME, "events": TEXTS, "active": BOOLEAN}
 
 
@@ -32,13 +51,12 @@ WEBHOOK_FIELDS = {"target_url": NAME, "events": TEXTS, "active": BOOLEAN}
     "POST",
     "/management/v1/projects",
     auth=MANAGEMENT,
-    fields=PROJECT_FIELDS,
+    fields=CREATE_FIELDS,
     is_answer_kept=False,
 )
 async def create_project(call: Call) -> JsonObject:
     """Create a project; shows its new keys, which are never shown again."""
-    body = {name: value for name, value in call.body.items() if value is not None}
-    made = await projects.create(call.gateway.service, body, call.seed)
+    made = await projects.create(call.gateway.service, call.body, call.seed)
     positions = made.positions
     call.positions.extend(positions)
     call.gateway.writes.remember(made.project["id"], "gateway", positions, [])
@@ -68,6 +86,44 @@ async def list_projects(call: Call) -> JsonObject:
 async def get_project(call: Call) -> JsonObject:
     """Get a project."""
     return _shown(call, await _project(call))
+
+
+@operation("PUT", "/management/v1/projects/{projectId}", auth=MANAGEMENT, fields=UPDATE_FIELDS)
+async def update_project(call: Call) -> JsonObject:
+    """Change the settings of a project that are sent; they hold within a second everywhere."""
+    project_id = (await _project(call))["id"]
+    changed = await projects.update(call.gateway.service, project_id, call.body)
+    _told(call, project_id, changed)
+    return _shown(call, changed.project)
+
+
+@operation("DELETE", "/management/v1/projects/{projectId}", auth=MANAGEMENT, statuses=(204,))
+async def delete_project(call: Call) -> Answer:
+    """Delete a project: its keys are refused from now on, and nothing acts on its behalf any more."""
+    project_id = (await _project(call))["id"]
+    await _silence(call, project_id)
+    _told(call, project_id, await projects.delete(call.gateway.service, project_id))
+    return Answer(204)
+
+
+async def _silence(call: Call, project_id: str) -> None:
+    """Delete the project's webhooks and switch its distributions off: these act by themselves."""
+    await call.fresh("*")
+    async with call.gateway.connection() as connection:
+        endpoints = await queries.all_documents(connection, "endpoints", project_id)
+        distributions = await queries.all_documents(connection, "distributions", project_id)
+    for one in endpoints:
+        await call.command("webhooks", one["id"], DeleteEndpoint(endpoint_id=one["id"]))
+    for one in distributions:
+        off = UpdateDistribution(distribution_id=one["id"], changes={"active": False})
+        await call.command("distribution", one["id"], off)
+
+
+def _told(call: Call, project_id: str, changed: projects.Changed) -> None:
+    """Let this gateway's reads and keys follow the change at once; others read the keys again soon."""
+    call.positions.extend(changed.positions)
+    call.gateway.writes.remember(project_id, "gateway", changed.positions, [])
+    call.gateway.keys.forget_project(project_id)
 
 
 def _shown(call: Call, state: JsonObject) -> JsonObject:

@@ -2,8 +2,8 @@
 
 from contracts import ids, public
 from contracts.customers import UpsertOrder
-from contracts.errors import JsonObject
-from gateway import queries, views
+from contracts.errors import InvalidPayload, JsonObject
+from gateway import queries, upserts, views
 from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
 from gateway.paging import read_page
@@ -18,36 +18,36 @@ FIELDS = {
     "discount_amount": INTEGER,
     "items": LIST,
     "customer": OBJECT,
-    "customer_id": TEXT,
     "referrer": OBJECT,
     "referrer_id": TEXT,
     "metadata": OBJECT,
+    "created_at": TEXT,
 }
+CREATE_FIELDS = {"id": NAME, **FIELDS}
 
 
-@operation("POST", "/v1/orders", fields=FIELDS)
+@operation("POST", "/v1/orders", fields=CREATE_FIELDS)
 async def create_order(call: Call) -> JsonObject:
-    """Create an order, or change the one with this source_id."""
-    source_id: str | None = call.body.get("source_id")
-    order_id = ids.order_id(call.project_id, source_id) if source_id else call.new_id("ord")
-    return await _upsert(call, order_id, call.body, must_exist=False)
+    """Create an order, or change the one with this source_id or id."""
+    named = upserts.target(call, "ord", ids.order_id)
+    return await _upsert(call, named)
 
 
 @operation("PUT", "/v1/orders/{orderId}", fields=FIELDS)
 async def update_order(call: Call) -> JsonObject:
     """Change the fields of an order that are sent."""
     order = await one_order(call, call.params["orderId"])
-    return await _upsert(call, order["id"], call.body, must_exist=True)
+    return await _upsert(call, upserts.Target(order["id"], call.body, must_exist=True))
 
 
-async def _upsert(call: Call, order_id: str, body: JsonObject, *, must_exist: bool) -> JsonObject:
-    changes = dict(body)
+async def _upsert(call: Call, named: upserts.Target) -> JsonObject:
+    changes = _with_referrer(call.project_id, named.changes)
     customer = changes.pop("customer", None)
     command = UpsertOrder(
-        order_id=order_id, changes=changes, customer=customer, must_exist=must_exist
+        order_id=named.id, changes=changes, customer=customer, must_exist=named.must_exist
     )
-    scopes = [f"order/{order_id}"]
-    reply = await call.command("customers", order_id, command, remember=scopes)
+    scopes = [f"order/{named.id}"]
+    reply = await call.command("customers", named.id, command, remember=scopes)
     if reply.get("customer"):
         call.remember("customers", [f"customer/{reply['customer']['id']}"])
     return await one_order(call, reply["order"]["id"])
@@ -71,6 +71,21 @@ ORDERS = Listing(
         )
     },
 )
+
+
+def _with_referrer(project_id: str, body: JsonObject) -> JsonObject:
+    """Return the order with the referrer's id in place of the referrer: an order keeps that."""
+    changes = dict(body)
+    referrer = changes.pop("referrer", None)
+    if referrer is None:
+        return changes
+    for name in ("id", "source_id"):
+        value = referrer.get(name)
+        if value is not None:
+            NAME.read(f"referrer.{name}", value)
+            found = value if name == "id" else ids.customer_id(project_id, value)
+            return {"referrer_id": found, **changes}
+    raise InvalidPayload("referrer: must have an id or a source_id", prop="referrer")
 
 
 @operation("GET", "/v1/orders", query=ORDERS)

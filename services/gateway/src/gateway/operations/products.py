@@ -3,7 +3,7 @@
 from contracts import ids, public
 from contracts.catalog import DeleteProduct, DeleteSku, UpsertProduct, UpsertSku
 from contracts.errors import JsonObject
-from gateway import limits, queries, references
+from gateway import limits, queries, references, upserts
 from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
 from gateway.http import Answer, Call, not_found, operation
 from gateway.paging import read_page, read_parameters
@@ -26,15 +26,16 @@ SKU_FIELDS = {
     "metadata": OBJECT,
     "image_url": TEXT,
 }
+NEW_PRODUCT_FIELDS = {"id": NAME, **PRODUCT_FIELDS}
+NEW_SKU_FIELDS = {"id": NAME, **SKU_FIELDS}
 
 
-@operation("POST", "/v1/products", fields=PRODUCT_FIELDS)
+@operation("POST", "/v1/products", fields=NEW_PRODUCT_FIELDS)
 async def create_product(call: Call) -> JsonObject:
-    """Create a product, or change the one with this source_id."""
-    source_id = call.body.get("source_id")
-    product_id = ids.product_id(call.project_id, source_id) if source_id else call.new_id("prod")
-    command = UpsertProduct(product_id=product_id, changes=call.body)
-    reply = await call.command("catalog", product_id, command)
+    """Create a product, or change the one with this source_id or id."""
+    named = upserts.target(call, "prod", ids.product_id)
+    command = UpsertProduct(product_id=named.id, changes=named.changes, must_exist=named.must_exist)
+    reply = await call.command("catalog", named.id, command)
     return public.product(reply["product"])
 
 
@@ -86,13 +87,17 @@ async def get_product(call: Call) -> JsonObject:
     return public.product(doc, [public.sku(row["doc"]) for row in rows])
 
 
-@operation("POST", "/v1/products/{productId}/skus", fields=SKU_FIELDS)
+@operation("POST", "/v1/products/{productId}/skus", fields=NEW_SKU_FIELDS)
 async def create_sku(call: Call) -> JsonObject:
-    """Create a SKU of a product, or change the one with this source_id."""
+    """Create a SKU of a product, or change the one with this source_id or id."""
     product = await _document(call, "products", "productId", "product")
-    source_id = call.body.get("source_id")
-    sku_id = ids.sku_id(call.project_id, source_id) if source_id else call.new_id("sku")
-    command = UpsertSku(sku_id=sku_id, product_id=product["id"], changes=call.body)
+    named = upserts.target(call, "sku", ids.sku_id)
+    command = UpsertSku(
+        sku_id=named.id,
+        product_id=product["id"],
+        changes=named.changes,
+        must_exist=named.must_exist,
+    )
     reply = await call.command("catalog", product["id"], command)
     return public.sku(reply["sku"])
 

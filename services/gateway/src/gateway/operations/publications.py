@@ -5,12 +5,22 @@ from typing import Any
 from contracts import ids, public
 from contracts.distribution import Publish
 from contracts.errors import InvalidPayload, JsonObject
+from contracts.limits import CODES_PER_PUBLICATION_MAX
 from gateway import queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
 from gateway.http import Call, operation
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
-from gateway.query import FLAG, Column, Listing, Parameter, Query, columns, names_of_customer
+from gateway.query import (
+    FLAG,
+    Column,
+    Listing,
+    Parameter,
+    Query,
+    columns,
+    id_of_code,
+    names_of_customer,
+)
 from gateway.query import TEXT as WORD
 from gateway.query import one_of as word_of
 
@@ -54,6 +64,7 @@ async def create_publication(call: Call) -> JsonObject:
         voucher=voucher,
         join_once=read_parameters(call).get("join_once"),
         source_id=call.body.get("source_id"),
+        channel=call.body.get("channel") or "API",
         metadata=call.body.get("metadata") or {},
     )
     scopes = [f"customer/{customer['id']}"]
@@ -70,14 +81,15 @@ def _campaign(given: Any) -> tuple[str | None, int]:
     if not isinstance(named, str):
         raise InvalidPayload("campaign: must have a name or id", prop="campaign")
     count = given.get("count", 1)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= COUNT_MAX:
+    if (
+        not isinstance(count, int)
+        or isinstance(count, bool)
+        or not 1 <= count <= CODES_PER_PUBLICATION_MAX
+    ):
         raise InvalidPayload(
-            f"campaign.count: must be from 1 to {COUNT_MAX}", prop="campaign.count"
+            f"campaign.count: must be from 1 to {CODES_PER_PUBLICATION_MAX}", prop="campaign.count"
         )
     return named, count
-
-
-COUNT_MAX = 20
 
 
 async def _shown(call: Call, state: JsonObject) -> JsonObject:
@@ -133,7 +145,7 @@ PUBLICATIONS = Listing(
         "customer": Parameter(
             WORD, "t.customer_id = ANY({})", names_of_customer, "Id or source_id of the customer"
         ),
-        "voucher": Parameter(WORD, f"{CODES} ? {{}}"),
+        "voucher": Parameter(WORD, f"{VOUCHER_IDS} ? {{}}", id_of_code),
         "result": Parameter(word_of("SUCCESS", "FAILURE"), "t.result = {}"),
         "voucher_type": Parameter(
             word_of(*TYPES), f"{VOUCHER_TYPE} = {{}}", lambda _, kind: TYPES[kind]

@@ -25,7 +25,14 @@ async def redeem_stack(call: Call) -> JsonObject:
     return public.redemption_response(call.project_id, event)
 
 
-@operation("POST", "/client/v1/redemptions", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
+@operation(
+    "POST",
+    "/client/v1/redemptions",
+    fields=FIELDS,
+    auth=CLIENT,
+    setting="client_redeem_enabled",
+    is_answer_kept=False,
+)
 async def redeem_stack_client_side(call: Call) -> JsonObject:
     """Redeem a stack, from a browser or an app."""
     event = await redeem(call, read_stack(call.body))
@@ -182,7 +189,13 @@ async def get_voucher_redemptions(call: Call) -> JsonObject:
 
 
 ROLLBACK_QUERY = Query(reason=Parameter(TEXT), tracking_id=Parameter(TEXT))
-ROLLBACK_FIELDS = {"reason": TEXT, "order": OBJECT, "customer": OBJECT, "metadata": OBJECT}
+ROLLBACK_FIELDS = {
+    "reason": TEXT,
+    "tracking_id": TEXT,
+    "order": OBJECT,
+    "customer": OBJECT,
+    "metadata": OBJECT,
+}
 
 
 @operation(
@@ -211,15 +224,17 @@ async def roll_back_stack(call: Call) -> JsonObject:
 
 async def _roll_back(call: Call, *, is_single: bool) -> JsonObject:
     redemption_id = call.params["redemptionId"]
-    query = read_parameters(call)
-    reason = call.body.get("reason", query.get("reason"))
+    told = {
+        **read_parameters(call),
+        **{name: call.body[name] for name in ("reason", "tracking_id") if call.body.get(name)},
+    }
     command = RollBack(
         redemption_id=redemption_id,
         is_single=is_single,
         rollback_ids=[call.new_id("rr") for _ in range(limits.REDEEMABLES_MAX + 1)],
         failed_rollback_id=call.new_id("rrf"),
-        reason=reason,
-        tracking_id=query.get("tracking_id"),
+        reason=told.get("reason"),
+        tracking_id=told.get("tracking_id"),
         customer=call.body.get("customer"),
         order=call.body.get("order"),
         metadata=call.body.get("metadata") or {},

@@ -10,7 +10,7 @@ from contracts.campaigns import (
 )
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
-from gateway.body import NAME, OBJECT, TEXT
+from gateway.body import NAME, OBJECT, TEXT, one_of
 from gateway.http import Answer, Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import TEXT as WORD
@@ -33,6 +33,11 @@ RELATED = (
     "reward_assignment",
     "distribution",
 )
+ASSIGNMENT_FIELDS = {
+    "related_object_type": one_of(*RELATED),
+    "related_object_id": NAME,
+    **dict.fromkeys(RELATED, NAME),
+}
 
 
 @operation("POST", "/v1/validation-rules", fields=FIELDS)
@@ -96,14 +101,11 @@ async def get_validation_rule(call: Call) -> JsonObject:
 @operation(
     "POST",
     "/v1/validation-rules/{validationRuleId}/assignments",
-    fields=dict.fromkeys(RELATED, NAME),
+    fields=ASSIGNMENT_FIELDS,
 )
 async def create_assignment(call: Call) -> JsonObject:
     """Assign a validation rule to a campaign, a voucher, …."""
-    named = {kind: value for kind, value in call.body.items() if value is not None}
-    if len(named) != 1:
-        raise InvalidPayload(f"name one of {', '.join(RELATED)}", prop="campaign")
-    kind, value = next(iter(named.items()))
+    kind, value = _related(call.body)
     rule_id = call.params["validationRuleId"]
     command = AssignValidationRule(
         assignment_id=call.new_id("asgm"),
@@ -113,6 +115,21 @@ async def create_assignment(call: Call) -> JsonObject:
     )
     reply = await call.command("campaigns", rule_id, command)
     return public.assignment(reply["assignment"])
+
+
+def _related(body: JsonObject) -> tuple[str, str]:
+    """Return what the rule is assigned to, in either form that the public API has had."""
+    named = [(kind, body[kind]) for kind in RELATED if body.get(kind) is not None]
+    if body.get("related_object_id") is not None:
+        if body.get("related_object_type") is None:
+            raise InvalidPayload("related_object_type: is required", prop="related_object_type")
+        named.append((body["related_object_type"], body["related_object_id"]))
+    if len(named) != 1:
+        raise InvalidPayload(
+            "related_object_id: name one object, with its related_object_type",
+            prop="related_object_id",
+        )
+    return named[0]
 
 
 @operation("GET", "/v1/validation-rules/{validationRuleId}/assignments", query=ASSIGNMENTS)

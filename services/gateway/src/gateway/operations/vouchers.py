@@ -11,14 +11,10 @@ from gateway.body import BOOLEAN, INTEGER, LIST, NAME, OBJECT, TEXT, TEXTS, one_
 from gateway.http import Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import TEXT as WORD
-from gateway.query import Column, Listing, Parameter, columns, names_of_customer
+from gateway.query import Column, Listing, Parameter, columns, id_of_code, names_of_customer
 
-FIELDS = {
-    "code": NAME,
-    "type": one_of("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD"),
+COMMON_FIELDS = {
     "discount": OBJECT,
-    "gift": OBJECT,
-    "loyalty_card": OBJECT,
     "category": TEXT,
     "category_id": TEXT,
     "start_date": TEXT,
@@ -29,21 +25,28 @@ FIELDS = {
     "active": BOOLEAN,
     "additional_info": TEXT,
     "metadata": OBJECT,
+}
+UPDATE_FIELDS = COMMON_FIELDS
+CREATE_FIELDS = {
+    **COMMON_FIELDS,
+    "type": one_of("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD"),
+    "gift": OBJECT,
+    "loyalty_card": OBJECT,
     "redemption": OBJECT,
     "validation_rules": TEXTS,
-    "code_config": OBJECT,
     "campaign": TEXT,
     "campaign_id": TEXT,
 }
+GENERATE_FIELDS = {**CREATE_FIELDS, "code": NAME, "code_config": OBJECT}
 
 
-@operation("POST", "/v1/vouchers", fields=FIELDS)
+@operation("POST", "/v1/vouchers", fields=GENERATE_FIELDS)
 async def generate_random_code(call: Call) -> JsonObject:
     """Create a standalone code, drawn by its code_config."""
     return await _create(call, call.body.get("code"))
 
 
-@operation("POST", "/v1/vouchers/{code}", fields=FIELDS)
+@operation("POST", "/v1/vouchers/{code}", fields=CREATE_FIELDS)
 async def create_voucher(call: Call) -> JsonObject:
     """Create a standalone code of the caller's choice."""
     return await _create(call, call.params["code"])
@@ -123,7 +126,7 @@ VOUCHERS = Listing(
         "metadata": Column(f"{DEFINITION} -> 'metadata'"),
     },
     parameters={
-        "code": Parameter(WORD, "t.code = {}"),
+        "code": Parameter(WORD, "t.id = {}", id_of_code),
         "campaign": Parameter(WORD, "c.name = {}"),
         "campaign_id": Parameter(WORD, "t.campaign_id = {}"),
         "category": Parameter(WORD, f"{CATEGORY} = {{}}"),
@@ -153,12 +156,11 @@ async def get_voucher(call: Call) -> JsonObject:
     return await one_voucher(call, call.params["code"])
 
 
-@operation("PUT", "/v1/vouchers/{code}", fields=FIELDS)
+@operation("PUT", "/v1/vouchers/{code}", fields=UPDATE_FIELDS)
 async def update_voucher(call: Call) -> JsonObject:
     """Change the fields of a voucher that are sent."""
     name = call.params["code"]
-    changes = {field: value for field, value in call.body.items() if field != "code"}
-    reply = await call.command("campaigns", name, UpdateVoucher(code=name, changes=changes))
+    reply = await call.command("campaigns", name, UpdateVoucher(code=name, changes=call.body))
     return await one_voucher(call, reply["voucher"]["id"])
 
 

@@ -2,6 +2,7 @@
 
 from contracts import topics
 from gateway.read_models import (
+    campaign_quarters,
     campaigns,
     catalog,
     customers,
@@ -17,6 +18,7 @@ from runtime.read_model import Projection
 PROJECTION = Projection(
     [
         *own.TABLES,
+        *campaign_quarters.TABLES,
         *campaigns.TABLES,
         *promotions.TABLES,
         *catalog.TABLES,

@@ -28,6 +28,7 @@ from contracts.campaigns import (
     VoucherUpdated,
 )
 from contracts.messages import Envelope, Event
+from gateway.read_models.campaign_quarters import add, quarter
 from gateway.read_models.documents import PROJECT_AND_ID, document, removal
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -98,6 +99,7 @@ def keys_voucher(event: Any, envelope: Envelope) -> Iterable[RowKey]:
     yield VOUCHERS, (envelope.project_id, event.voucher.id)
     if isinstance(event, VoucherCreated) and event.voucher.campaign_id is not None:
         yield CAMPAIGNS, (envelope.project_id, event.voucher.campaign_id)
+        yield quarter(envelope.project_id, event.voucher.campaign_id, event.voucher.created_at)
 
 
 def apply_voucher(rows: Rows, event: Any, envelope: Envelope) -> None:
@@ -106,6 +108,8 @@ def apply_voucher(rows: Rows, event: Any, envelope: Envelope) -> None:
     definition = state.definition
     if isinstance(event, VoucherCreated) and state.campaign_id is not None:
         _count(rows, envelope.project_id, state.campaign_id, 1)
+        more = {"vouchers_created": 1, "created_vouchers_amount": event.gift_amount or 0}
+        add(rows, envelope.project_id, state.campaign_id, state.created_at, **more)
     row = {
         "code": state.code,
         "campaign_id": state.campaign_id,
@@ -150,13 +154,17 @@ def _generation(rows: Rows, project_id: str, campaign_id: str, status: str) -> N
 def keys_generated(event: VouchersGenerated, envelope: Envelope) -> Iterable[RowKey]:
     yield ACTIONS, (envelope.project_id, event.action_id)
     yield CAMPAIGNS, (envelope.project_id, event.campaign_id)
+    yield quarter(envelope.project_id, event.campaign_id, event.generated_at)
     for code in event.codes:
         yield VOUCHERS, (envelope.project_id, ids.voucher_id(envelope.project_id, code))
 
 
 def apply_generated(rows: Rows, event: VouchersGenerated, envelope: Envelope) -> None:
     project_id = envelope.project_id
-    _count(rows, project_id, event.campaign_id, len(event.codes))
+    count = len(event.codes)
+    _count(rows, project_id, event.campaign_id, count)
+    more = {"vouchers_created": count, "created_vouchers_amount": count * (event.gift_amount or 0)}
+    add(rows, project_id, event.campaign_id, event.generated_at, **more)
     definition = event.definition
     row = {
         "campaign_id": event.campaign_id,

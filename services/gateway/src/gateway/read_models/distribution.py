@@ -15,6 +15,7 @@ from contracts.distribution import (
     PublicationSucceeded,
 )
 from contracts.messages import Envelope, Event
+from gateway.read_models.campaign_quarters import add, quarter
 from gateway.read_models.documents import PROJECT_AND_ID, document
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -37,15 +38,10 @@ HOLDERS = Table(
     {"project_id": "text", "voucher_id": "text"},
     {"holder_id": "text", "publish_count": "bigint", "position": "bigint"},
 )
-CAMPAIGN_PUBLICATIONS = Table(
-    "campaign_publications",
-    {"project_id": "text", "campaign_id": "text"},
-    {"succeeded": "bigint", "failed": "bigint"},
-)
 DISTRIBUTIONS = Table(
     "distributions", PROJECT_AND_ID, {"name": "text", "created_at": "timestamptz", "doc": "jsonb"}
 )
-TABLES = [PUBLICATIONS, HOLDERS, CAMPAIGN_PUBLICATIONS, DISTRIBUTIONS]
+TABLES = [PUBLICATIONS, HOLDERS, DISTRIBUTIONS]
 
 
 def keys_publication(
@@ -54,7 +50,7 @@ def keys_publication(
     state = event.publication
     yield PUBLICATIONS, (envelope.project_id, state.id)
     if state.campaign_id is not None:
-        yield CAMPAIGN_PUBLICATIONS, (envelope.project_id, state.campaign_id)
+        yield quarter(envelope.project_id, state.campaign_id, state.created_at)
     for voucher in state.vouchers:
         yield HOLDERS, (envelope.project_id, voucher["id"])
 
@@ -81,10 +77,8 @@ def apply_publication(
             _hold(rows, (project_id, voucher["id"]), state.customer.get("id"), envelope.position)
     rows.put(PUBLICATIONS, (project_id, state.id), row)
     if state.campaign_id is not None:
-        key = (project_id, state.campaign_id)
-        totals = rows.get(CAMPAIGN_PUBLICATIONS, *key) or {"succeeded": 0, "failed": 0}
-        totals["failed" if has_failed else "succeeded"] += 1
-        rows.put(CAMPAIGN_PUBLICATIONS, key, totals)
+        name = "publications_failed" if has_failed else "publications_succeeded"
+        add(rows, project_id, state.campaign_id, state.created_at, **{name: 1})
 
 
 def _hold(rows: Rows, key: tuple[str, str], customer_id: str | None, position: int) -> None:

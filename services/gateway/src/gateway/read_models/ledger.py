@@ -18,6 +18,7 @@ from contracts.ledger import (
     RollbackFailed,
 )
 from contracts.messages import Envelope, Event
+from gateway.read_models.campaign_quarters import add, quarter
 from gateway.read_models.documents import PROJECT_AND_ID
 from gateway.read_models.orders import ORDERS, apply_ledger
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
@@ -52,25 +53,6 @@ TRANSACTIONS = Table(
     PROJECT_AND_ID,
     {"voucher_id": "text", "created_at": "timestamptz", "doc": "jsonb"},
 )
-CAMPAIGN_TOTALS = Table(
-    "campaign_totals",
-    {"project_id": "text", "campaign_id": "text"},
-    dict.fromkeys(
-        (
-            "redemptions_succeeded",
-            "redemptions_failed",
-            "rollbacks_succeeded",
-            "discounted_amount",
-            "rolledback_discounted_amount",
-            "amount_redeemed",
-            "amount_rolledback",
-            "amount_added",
-            "orders_amount",
-            "orders_rolledback_amount",
-        ),
-        "bigint",
-    ),
-)
 CUSTOMER_TOTALS = Table(
     "customer_totals",
     {"project_id": "text", "customer_id": "text"},
@@ -81,7 +63,7 @@ TIER_TOTALS = Table(
     {"project_id": "text", "tier_id": "text"},
     dict.fromkeys(("redeemed", "orders_amount", "discount_amount"), "bigint"),
 )
-TABLES = [REDEMPTIONS, ACCOUNTS, TRANSACTIONS, CAMPAIGN_TOTALS, CUSTOMER_TOTALS, TIER_TOTALS]
+TABLES = [REDEMPTIONS, ACCOUNTS, TRANSACTIONS, CUSTOMER_TOTALS, TIER_TOTALS]
 
 
 # -- which rows ----------------------------------------------------------------------------------
@@ -106,10 +88,11 @@ def _common_keys(
     event: RedemptionSucceeded | RedemptionRolledBack, envelope: Envelope
 ) -> Iterable[RowKey]:
     project_id = envelope.project_id
+    at = event.redeemed_at if isinstance(event, RedemptionSucceeded) else event.rolled_back_at
     for item in event.items:
         yield REDEMPTIONS, (project_id, item.redemption_id)
         if item.campaign_id is not None:
-            yield CAMPAIGN_TOTALS, (project_id, item.campaign_id)
+            yield quarter(project_id, item.campaign_id, at)
         if item.related_object_type == "promotion_tier":
             yield TIER_TOTALS, (project_id, item.related_object_id)
         for number, posted in enumerate(item.posted):
@@ -131,18 +114,20 @@ def keys_failed(event: RedemptionFailed, envelope: Envelope) -> Iterable[RowKey]
         yield CUSTOMER_TOTALS, (envelope.project_id, customer_id)
     campaign_id = _refused_campaign(event)
     if campaign_id is not None:
-        yield CAMPAIGN_TOTALS, (envelope.project_id, campaign_id)
+        yield quarter(envelope.project_id, campaign_id, event.failed_at)
 
 
 def keys_rollback_failed(event: RollbackFailed, envelope: Envelope) -> Iterable[RowKey]:
     yield REDEMPTIONS, (envelope.project_id, event.rollback_id)
+    for campaign_id in event.campaign_ids:
+        yield quarter(envelope.project_id, campaign_id, event.failed_at)
 
 
 def keys_adjusted(event: BalanceAdjusted, envelope: Envelope) -> Iterable[RowKey]:
     yield ACCOUNTS, (envelope.project_id, event.account)
     yield TRANSACTIONS, (envelope.project_id, event.transaction_id)
     if event.voucher.get("campaign_id"):
-        yield CAMPAIGN_TOTALS, (envelope.project_id, event.voucher["campaign_id"])
+        yield quarter(envelope.project_id, event.voucher["campaign_id"], event.adjusted_at)
 
 
 # -- what becomes of them ------------------------------------------------------------------------
@@ -159,7 +144,7 @@ def apply_succeeded(rows: Rows, event: RedemptionSucceeded, envelope: Envelope) 
         _put_redemption(
             rows, project_id, shown, event.redeemed_at, event.order, voucher_id, item.campaign_id
         )
-        _totals(rows, project_id, item, event.order, is_rollback=False)
+        _totals(rows, project_id, item, event.order, event.redeemed_at, is_rollback=False)
         _tier_totals(rows, project_id, item, event.order, 1, item.discount_amount)
         _post(rows, envelope, item, event.redeemed_at, "CREDITS_REDEMPTION")
     _customer(rows, project_id, event.customer, redeemed=1, gift_amount=_credits(event))
@@ -178,7 +163,7 @@ def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelop
         voucher_id = (item.voucher or {}).get("id")
         _put_redemption(rows, project_id, shown, at, event.order, voucher_id, item.campaign_id)
         _mark(rows, project_id, item.redemption_id, item.rollback_id, at)
-        _totals(rows, project_id, item, event.order, is_rollback=True)
+        _totals(rows, project_id, item, event.order, at, is_rollback=True)
         _tier_totals(rows, project_id, item, event.order, -1, -item.discount_amount)
         _post(rows, envelope, item, at, "CREDITS_REFUND")
     _customer(rows, project_id, event.customer, rolled_back=1, gift_amount=_credits(event))
@@ -203,12 +188,14 @@ def apply_failed(rows: Rows, event: RedemptionFailed, envelope: Envelope) -> Non
     _customer(rows, project_id, event.customer, failed=1)
     campaign_id = _refused_campaign(event)
     if campaign_id is not None:
-        _add(rows, CAMPAIGN_TOTALS, (project_id, campaign_id), redemptions_failed=1)
+        add(rows, project_id, campaign_id, event.failed_at, redemptions_failed=1)
 
 
 def apply_rollback_failed(rows: Rows, event: RollbackFailed, envelope: Envelope) -> None:
     shown = public.failed_rollback(envelope.project_id, _json(event))
     _put_redemption(rows, envelope.project_id, shown, event.failed_at, None)
+    for campaign_id in event.campaign_ids:
+        add(rows, envelope.project_id, campaign_id, event.failed_at, rollbacks_failed=1)
 
 
 def apply_adjusted(rows: Rows, event: BalanceAdjusted, envelope: Envelope) -> None:
@@ -233,8 +220,9 @@ def apply_adjusted(rows: Rows, event: BalanceAdjusted, envelope: Envelope) -> No
     row = {"voucher_id": voucher_id, "created_at": event.adjusted_at, "doc": doc}
     rows.put(TRANSACTIONS, (project_id, event.transaction_id), row)
     if event.voucher.get("campaign_id"):
-        key = (project_id, event.voucher["campaign_id"])
-        _add(rows, CAMPAIGN_TOTALS, key, amount_added=max(event.amount, 0))
+        name = "amount_added" if event.amount > 0 else "amount_subtracted"
+        more = {name: abs(event.amount)}
+        add(rows, project_id, event.voucher["campaign_id"], event.adjusted_at, **more)
 
 
 def _put_redemption(
@@ -339,29 +327,36 @@ def _transaction(
 
 
 def _totals(
-    rows: Rows, project_id: str, item: Any, order: JsonObject | None, *, is_rollback: bool
+    rows: Rows,
+    project_id: str,
+    item: Any,
+    order: JsonObject | None,
+    at: datetime,
+    *,
+    is_rollback: bool,
 ) -> None:
     if item.campaign_id is None:
         return
-    key = (project_id, item.campaign_id)
     credited = sum(abs(posted.amount) for posted in item.posted if posted.unit == "credit")
     amount = (order or {}).get("amount") or 0
     if is_rollback:
         given_back = sum(-posted.amount for posted in item.posted if posted.unit == "discount")
-        _add(
+        add(
             rows,
-            CAMPAIGN_TOTALS,
-            key,
+            project_id,
+            item.campaign_id,
+            at,
             rollbacks_succeeded=1,
             rolledback_discounted_amount=given_back,
             amount_rolledback=credited,
             orders_rolledback_amount=amount,
         )
         return
-    _add(
+    add(
         rows,
-        CAMPAIGN_TOTALS,
-        key,
+        project_id,
+        item.campaign_id,
+        at,
         redemptions_succeeded=1,
         discounted_amount=item.discount_amount,
         amount_redeemed=credited,

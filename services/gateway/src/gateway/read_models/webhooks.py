@@ -12,6 +12,7 @@ from contracts.webhooks import (
     EndpointDisabled,
     EndpointUpdated,
 )
+from gateway import limits
 from gateway.read_models.documents import PROJECT_AND_ID, document
 from runtime.read_model import Fold, Row, RowKey, Rows, Table
 
@@ -28,8 +29,6 @@ DELIVERIES = Table(
     },
 )
 TABLES = [ENDPOINTS, DELIVERIES]
-ATTEMPTS_MAX = 50
-"""Attempts kept of one delivery, the newest."""
 
 
 def endpoint_columns(state: Endpoint) -> Row:
@@ -59,7 +58,7 @@ def apply_attempted(rows: Rows, event: DeliveryAttempted, envelope: Envelope) ->
         "event_type": event.event_type,
         "status": event.status,
         "updated_at": event.attempted_at,
-        "attempts": [*before, attempt][-ATTEMPTS_MAX:],
+        "attempts": [*before, attempt][-limits.DELIVERY_ATTEMPTS_SHOWN_MAX :],
     }
     rows.put(DELIVERIES, key, row)
 

@@ -103,11 +103,17 @@ def decide_roll_back(
         return RollbackFailed(
             rollback_id=command.failed_rollback_id,
             redemption_id=command.redemption_id,
+            campaign_ids=_campaigns(redemption.event),
             error=error,
             failed_at=now,
         )
     assert redemption.event is not None, "checked"
     return _give_back(command, redemption.event, accounts, now)
+
+
+def _campaigns(event: RedemptionSucceeded | None) -> list[str]:
+    items = event.items if event is not None else []
+    return [item.campaign_id for item in items if item.campaign_id is not None]
 
 
 def _check(command: RollBack, redemption: Redemption, now: datetime) -> None:

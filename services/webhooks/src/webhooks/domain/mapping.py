@@ -660,6 +660,7 @@ IGNORED: Mapping[type[Event], str] = {
     distribution.MessageFailed: NO_PUBLIC_NAME,
     gateway.ProjectCreated: INTERNAL,
     gateway.ProjectUpdated: INTERNAL,
+    gateway.ProjectDeleted: INTERNAL,
     gateway.ApiKeyIssued: INTERNAL,
     gateway.ApiKeyRevoked: INTERNAL,
     webhooks.EndpointCreated: OWN,
