@@ -245,7 +245,9 @@ async def test_a_failed_publication_leaves_no_claim(harness):
 
 async def test_a_named_code_is_given_once_and_a_generic_one_to_many(harness):
     await campaign(harness, codes=["A1", "A2"])
-    standalone = Voucher(id="v_w", code="WELCOME", definition=TEN_OFF, created_at=NOON)
+    standalone = Voucher(
+        id=ids.voucher_id("p1", "WELCOME"), code="WELCOME", definition=TEN_OFF, created_at=NOON
+    )
     await harness.event("p1", VoucherCreated(voucher=standalone), source="campaigns")
     named = {"campaign": None, "voucher": "A2"}
     first = await harness.command("p1", publish(1, **named))

@@ -13,7 +13,10 @@ from services.gateway.tests.edge.front import Front, PlayedServices
 
 @pytest_asyncio.fixture
 async def front(leased_settings: Settings) -> AsyncIterator[Front]:
-    settings = GatewaySettings(database_url=leased_settings.database_url, pool_size_max=4)
+    # Nothing brings the gateway's own events back to it here: what waits for them gives up at once.
+    settings = GatewaySettings(
+        database_url=leased_settings.database_url, pool_size_max=4, projection_wait_s=0.05
+    )
     async with Harness(build(settings)) as harness:
         yield Front(harness, PlayedServices())
 
