@@ -71,7 +71,7 @@ OWN: dict[str, dict[str, str]] = {
     },
     "POST /v1/vouchers/{code}/redemption": TRACKED,
     "POST /client/v1/redeem": TRACKED,
-    "POST /v1/promotions/validation": ONE_OF_MANY,
+    "POST /v1/promotions/validation": TRACKED,
     "POST /v1/promotions/tiers/{promotionTierId}/validation": ONE_TIER,
     "POST /v1/promotions/tiers/{promotionTierId}/redemption": ONE_TIER,
     "POST /v1/validation-rules/{validationRuleId}/assignments": dict.fromkeys(
