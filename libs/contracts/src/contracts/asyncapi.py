@@ -325,6 +325,10 @@ def _header_schemas() -> dict[str, Any]:
         "ce_stream": {**_TEXT, "description": "<aggregate>-<id>"},
         "ce_streamversion": {**_TEXT, "description": "1, 2, 3 … within the stream."},
         "ce_position": {**_TEXT, "description": "Place in the service's log."},
+        "ce_previousposition": {
+            **_TEXT,
+            "description": "Place of the event before it in the same partition; 0 before the first.",
+        },
     }
     command = {
         "ce_replyto": {**_TEXT, "description": "Topic of the answer."},

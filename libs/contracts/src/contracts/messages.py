@@ -14,6 +14,8 @@ from contracts.errors import ErrorBody, JsonObject
 
 ATTRIBUTE_LENGTH_MAX = 1_000
 """Characters of one attribute in a record's headers: what an index of Postgres can hold."""
+NOT_TOLD = -1
+"""The previous position of an event whose relay did not say."""
 POSITIONS_LENGTH_MAX = 100_000
 """Characters of the list of positions that a request waits for."""
 
@@ -94,6 +96,8 @@ class Envelope(NamedTuple):
     stream: str = ""
     stream_version: int = 0
     position: int = 0
+    previous_position: int = NOT_TOLD
+    """Of the event before this one in its partition of the topic; 0 before the first."""
     reply_to: str = ""
     reply_partition: int = 0
     idempotency_key: str = ""
@@ -125,6 +129,8 @@ class Envelope(NamedTuple):
         if self.stream:
             headers.append(("ce_streamversion", str(self.stream_version).encode()))
             headers.append(("ce_position", str(self.position).encode()))
+        if self.previous_position != NOT_TOLD:
+            headers.append(("ce_previousposition", str(self.previous_position).encode()))
         if self.reply_to:
             headers.append(("ce_replyto", self.reply_to.encode()))
             headers.append(("ce_replypartition", str(self.reply_partition).encode()))
@@ -155,6 +161,11 @@ class Envelope(NamedTuple):
             stream=values.get("ce_stream", ""),
             stream_version=_number(values, "ce_streamversion", 2**31),
             position=_number(values, "ce_position", 2**63),
+            previous_position=(
+                _number(values, "ce_previousposition", 2**63)
+                if "ce_previousposition" in values
+                else NOT_TOLD
+            ),
             reply_to=values.get("ce_replyto", ""),
             reply_partition=_number(values, "ce_replypartition", 2**31),
             idempotency_key=values.get("ce_idempotencykey", ""),

@@ -24,9 +24,10 @@ from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.crash_points import crash_point
 from runtime.database import Connection, connect, open_pool
+from runtime.event_store import RELAY_LOCK
 from runtime.inbox import Consumer, unpack_headers
 from runtime.read_model import Table
-from runtime.relay import Relay
+from runtime.relay import STEP_DOWN, WOKEN, Cursor, Relay
 from runtime.requests import RequestConsumer
 from runtime.rpc import REPLY_PARTITIONS
 from runtime.service import Service
@@ -118,15 +119,45 @@ def _new_topic(settings: Settings, name: str) -> NewTopic:
 
 
 async def republish(settings: Settings, services: list[str]) -> None:
-    """Empty the services' topics and publish their logs again.
+    """Empty the services' topics and publish their logs again, one service after the other.
 
-    Consumers go on where they were: they know the position of the last event they applied.
+    Meanwhile nobody else publishes for the service: an event of now among those of then would look like
+    a gap to whoever is behind. Consumers go on where they were: they know the position of the last
+    event they applied.
     """
-    logs = [name for name in services if name != "engine"]
-    ends = await _empty_topics(settings, [topics.events(name) for name in logs])
+    bus = KafkaBus(settings)
+    await bus.start()
+    for name in (name for name in services if name != "engine"):
+        connection = await connect(settings, name)
+        try:
+            await _take_over(settings, name, connection)
+            ends = await _empty_topics(settings, [topics.events(name)])
+            await _set_back(settings, ends)
+            count = await _publish_log(settings, name, bus, connection)
+        finally:
+            await connection.close()
+        _say(f"{name}: {count} events published again")
+    await bus.stop()
+
+
+async def _take_over(settings: Settings, name: str, connection: Connection) -> None:
+    """Ask the relay to step down, and become the one that publishes, until the connection is closed."""
+    lock = "SELECT pg_advisory_lock($1, hashtext(current_schema()))"
+    waiting = asyncio.ensure_future(connection.execute(lock, RELAY_LOCK))
+    other = await connect(settings, name)
+    try:
+        while not waiting.done():
+            await other.execute("SELECT pg_notify($1, $2)", WOKEN, f"{STEP_DOWN} {name}")
+            await asyncio.wait({waiting}, timeout=0.5)
+        await waiting
+    finally:
+        await other.close()
+
+
+async def _set_back(settings: Settings, ends: dict[tuple[str, int], int]) -> None:
+    """Let readers whose topic was lost with its broker start at zero again."""
     for reader in topics.SERVICES:
         connection = await connect(settings, reader)
-        # A topic that was lost with its broker starts at zero again.
         await connection.execute(
             """
             UPDATE consumer_offsets o SET next_offset = e.next_offset
@@ -138,11 +169,6 @@ async def republish(settings: Settings, services: list[str]) -> None:
             list(ends.values()),
         )
         await connection.close()
-    bus = KafkaBus(settings)
-    await bus.start()
-    for name in logs:
-        _say(f"{name}: {await _publish_log(settings, name, bus)} events published again")
-    await bus.stop()
 
 
 async def _empty_topics(settings: Settings, names: list[str]) -> dict[tuple[str, int], int]:
@@ -168,19 +194,13 @@ async def _empty_topics(settings: Settings, names: list[str]) -> dict[tuple[str,
     return {(place.topic.removeprefix(prefix), place.partition): end for place, end in ends.items()}
 
 
-async def _publish_log(settings: Settings, name: str, bus: KafkaBus) -> int:
-    connection = await connect(settings, name)
+async def _publish_log(settings: Settings, name: str, bus: KafkaBus, connection: Connection) -> int:
     relay = Relay(settings, name, bus)
     end = await connection.fetchval("SELECT coalesce(max(position), 0) FROM events")
-    kept = await connection.fetchval("SELECT position FROM relay_cursor")
-    cursor = 0
-    while cursor < end:
+    cursor = Cursor(0, {})
+    while cursor.position < end:
         cursor = await relay.publish_next(connection, cursor)
-    await connection.execute(
-        "UPDATE relay_cursor SET position = GREATEST($1::bigint, $2::bigint)", kept, end
-    )
     count: int = await connection.fetchval("SELECT count(*) FROM events")
-    await connection.close()
     return count
 
 

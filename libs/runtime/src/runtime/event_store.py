@@ -13,7 +13,7 @@ from zlib import crc32
 
 import asyncpg
 
-from contracts.messages import Envelope
+from contracts.messages import NOT_TOLD, Envelope
 from runtime.database import Connection
 
 APPEND_LOCK = 1
@@ -84,7 +84,7 @@ async def read_after(connection: Connection, position: int, limit: int) -> list[
     )
 
 
-def envelope_of(row: asyncpg.Record, service: str) -> Envelope:
+def envelope_of(row: asyncpg.Record, service: str, previous_position: int = NOT_TOLD) -> Envelope:
     """Return the envelope under which a stored event is published."""
     return Envelope(
         id=row["event_id"],
@@ -98,4 +98,5 @@ def envelope_of(row: asyncpg.Record, service: str) -> Envelope:
         stream=row["stream_id"],
         stream_version=row["stream_version"],
         position=row["position"],
+        previous_position=previous_position,
     )

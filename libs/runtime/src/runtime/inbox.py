@@ -58,6 +58,27 @@ class _Gap(Exception):
     """Records between the stored offset and the first one fetched were never handled."""
 
 
+class Missing(NamedTuple):
+    """An event of the log that is not in the topic, where a partition therefore stands still."""
+
+    place: Place
+    offset: int
+    """Of the record that cannot be taken before it."""
+    applied: int
+    """Position of the last event applied."""
+    expected: int
+    """Position of the event that is missing; others may be missing between the two."""
+
+    def __str__(self) -> str:
+        return f"{self.place[0]}/{self.place[1]}: position {self.expected} after {self.applied}"
+
+
+class _MissingEvent(Exception):
+    def __init__(self, missing: Missing) -> None:
+        super().__init__(str(missing))
+        self.missing = missing
+
+
 class TryAgain(Exception):
     """The same batch succeeds when it is taken again."""
 
@@ -116,6 +137,9 @@ class Consumer:
         self._subscriber: Any = None
         self._done: dict[Place, int] = {}
         self._accepted_gaps: dict[Place, int] = {}
+        self.missing: dict[Place, Missing] = {}
+        """Partitions that stand still because the topic lacks an event of the log."""
+        self._standing_still: set[Place] = set()
         self.progress: dict[Place, Progress] = {}
         """When each partition was last moved on, and how old what it applied then was."""
 
@@ -157,9 +181,13 @@ class Consumer:
         """Handle the records; returns when they are committed, refused, or left to be fetched again."""
         conflicts = 0
         faults = 0
-        while True:
+        records = self._moving(records)
+        while records:
             try:
                 await self._once(records, is_alone=len(records) == 1)
+            except _MissingEvent as error:
+                self._stand_still(error.missing)
+                records = self._before(records, error.missing)
             except ValueError as error:
                 # Also what asyncpg raises, as an InterfaceError, for an argument of the wrong type.
                 self._tell_failed(records, error)
@@ -184,7 +212,8 @@ class Consumer:
             else:
                 return
         for record in records:
-            await self._take_alone(record)
+            if (record.topic, record.partition) not in self._standing_still:
+                await self._take_alone(record)
 
     async def _take_alone(self, record: Record) -> None:
         attempts = 0
@@ -192,6 +221,9 @@ class Consumer:
         while True:
             try:
                 await self._once([record], is_alone=True)
+            except _MissingEvent as error:
+                self._stand_still(error.missing)
+                return
             except _Gap:
                 await self.seek_to_stored({(record.topic, record.partition)})
                 return
@@ -238,6 +270,54 @@ class Consumer:
             error=repr(error),
         )
 
+    # -- events that are missing ----------------------------------------------------------------
+
+    def _moving(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records without those of partitions that stand still."""
+        if not self._standing_still:
+            return records
+        return [one for one in records if (one.topic, one.partition) not in self._standing_still]
+
+    @staticmethod
+    def _before(records: Sequence[Record], missing: Missing) -> Sequence[Record]:
+        return [
+            one
+            for one in records
+            if (one.topic, one.partition) != missing.place or one.offset < missing.offset
+        ]
+
+    def _stand_still(self, missing: Missing) -> None:
+        """Take nothing more of the partition; every second it is tried whether the event has come."""
+        place = missing.place
+        if self.missing.get(place) != missing:
+            logger.error(
+                "event_missing",
+                consumer=self.name,
+                topic=place[0],
+                partition=place[1],
+                offset=missing.offset,
+                applied_position=missing.applied,
+                missing_position=missing.expected,
+                mend="make republish",
+            )
+        self.missing[place] = missing
+        self._standing_still.add(place)
+        self._call_kafka("pause", {place})
+        metrics.MISSING_EVENTS.labels(self.name).set(len(self.missing))
+
+    def _call_kafka(self, action: str, places: Iterable[Place]) -> None:
+        if self._kafka is None:
+            return
+        prefix = self.host.settings.topic_prefix
+        with contextlib.suppress(KafkaError):  # taken away meanwhile
+            getattr(self._kafka, action)(*(TopicPartition(prefix + t, n) for t, n in places))
+
+    def _goes_on(self, places: Iterable[Place]) -> None:
+        for place in places:
+            if self.missing.pop(place, None) is not None:
+                logger.info("event_came", consumer=self.name, topic=place[0], partition=place[1])
+                metrics.MISSING_EVENTS.labels(self.name).set(len(self.missing))
+
     async def _pause(self, attempt: int, reason: str, error: BaseException) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
         logger.info("batch_retried", consumer=self.name, reason=reason, error=repr(error))
@@ -259,6 +339,12 @@ class Consumer:
         took_s = time.perf_counter() - started
         self._done.update({place: at.next_offset for place, at in places.items()})
         self._note_progress(places)
+        if self.missing:
+            self._goes_on(
+                place
+                for place, at in places.items()
+                if place in self.missing and at.position >= self.missing[place].expected
+            )
         if self.reads_events:
             self.host.positions.applied(
                 {
@@ -465,8 +551,11 @@ class Consumer:
         for read in reads:
             place = (read.record.topic, read.record.partition)
             position = read.envelope.position if self.reads_events and read.envelope else 0
-            if position:
+            if position and read.envelope:
                 is_fresh = position > newest[place]
+                previous = read.envelope.previous_position
+                if is_fresh and previous > newest[place]:
+                    raise _MissingEvent(Missing(place, read.record.offset, newest[place], previous))
                 newest[place] = max(position, newest[place])
             else:
                 is_fresh = read.record.offset >= stored[place]["previous_offset"]
@@ -540,6 +629,8 @@ class Consumer:
         for place in places:
             self._done.pop(place, None)
             self.progress.pop(place, None)
+            self._standing_still.discard(place)
+        self._goes_on(places)
         if self.reads_events:
             self.host.positions.lost({(topic.partition(".")[0], part) for topic, part in places})
 
@@ -547,6 +638,11 @@ class Consumer:
         """Once: notice that a rebuild has set the offsets back, and hint Kafka at where we are."""
         if self._kafka is None or not self._done:
             return
+        if self._standing_still:
+            places = set(self._standing_still)
+            await self.seek_to_stored(places)
+            self._standing_still -= places
+            self._call_kafka("resume", places)
         done = dict(self._done)
         async with self.host.pool.acquire() as connection:
             stored = await self._ensure_offsets(connection, set(done))

@@ -39,5 +39,10 @@ PROJECTION_LAG_SECONDS = Gauge(
 DEAD_LETTERS_STORED = Gauge(
     "tessera_dead_letters_stored", "Rows of the table of dead letters", ["consumer", "status"]
 )
+MISSING_EVENTS = Gauge(
+    "tessera_missing_events_partitions",
+    "Partitions that stand still because an event of the log is missing in the topic",
+    ["consumer"],
+)
 HELD_STREAMS = Gauge("tessera_held_streams", "Streams held back", ["consumer"])
 SAMPLED = Gauge("tessera_sampled_seconds", "Unix time of the last look at lags and dead letters")

@@ -1,11 +1,14 @@
 """From a service's log to its topics: one elected relay per service, in commit order.
 
 At least once: a crash between the broker's acknowledgement and the saved cursor repeats events, and
-consumers drop those by their position.
+consumers drop those by their position. Each event names the one before it in its partition of the topic,
+so that a consumer notices when one is missing between the log and itself.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -20,6 +23,50 @@ ELECTION_S = 1.0
 """How often a process that does not publish tries to take over."""
 WOKEN = "tessera_relay"
 """The channel of notifications. Services of one database share it: a look too many does no harm."""
+STEP_DOWN = "step down"
+"""What a notification says, with the service's name, to a relay that shall let somebody else publish."""
+IDLE_S_MAX = 10
+"""A relay that Postgres has not heard of for so long is stopped or cut off, and loses its election."""
+
+
+class Cursor(NamedTuple):
+    """Up to where the log is published, and the last position of each partition of a topic."""
+
+    position: int
+    published: dict[str, int]
+
+
+async def read_cursor(connection: Connection) -> Cursor:
+    """Return the stored cursor; asks the log where it does not know the partitions' last positions."""
+    row = await connection.fetchrow("SELECT position, published FROM relay_cursor")
+    assert row is not None, "one row"
+    if row["published"] is not None:
+        return Cursor(row["position"], row["published"])
+    rows = await connection.fetch(
+        """
+        SELECT topic, partition, max(position) AS position FROM events
+        WHERE position <= $1 GROUP BY topic, partition
+        """,
+        row["position"],
+    )
+    return Cursor(row["position"], {_place(one): one["position"] for one in rows})
+
+
+def _place(row: Any) -> str:
+    return f"{row['topic']}/{row['partition']}"
+
+
+def chained(rows: Iterable[Any], cursor: Cursor) -> tuple[list[int], Cursor]:
+    """Return for each event the position of the one before it in its partition, and the new cursor."""
+    published = dict(cursor.published)
+    previous = []
+    position = cursor.position
+    for row in rows:
+        place, position = _place(row), row["position"]
+        previous.append(published.get(place, 0))
+        assert previous[-1] < position, "positions of a partition ascend"
+        published[place] = position
+    return previous, Cursor(position, published)
 
 
 class Relay:
@@ -35,6 +82,7 @@ class Relay:
         self._bus = bus
         self._woken = asyncio.Event()
         self._is_leading = False
+        self._shall_step_down = False
         self._empty_looks = 0
 
     def wake(self) -> None:
@@ -69,17 +117,26 @@ class Relay:
             while not await self._elected(connection):
                 await self._pass_on(connection)
             logger.info("relay_elected")
-            await connection.add_listener(WOKEN, lambda *_: self.wake())
+            self._shall_step_down = False
+            await connection.add_listener(WOKEN, self._notified)
             self._is_leading = True
             # A lost cursor only repeats events, so its commits need not wait for the disk.
             await connection.execute("SET synchronous_commit = off")
-            cursor = await connection.fetchval("SELECT position FROM relay_cursor")
-            while True:
+            # A process that is stopped keeps its lock; its sister shall not wait for it for ever.
+            await connection.execute(f"SET idle_session_timeout = '{IDLE_S_MAX}s'")
+            cursor = await read_cursor(connection)
+            while not self._shall_step_down:
                 cursor = await self.publish_next(connection, cursor)
+            logger.info("relay_steps_down")
         finally:
             self._is_leading = False
             with contextlib.suppress(Exception):
                 await connection.close(timeout=1)
+
+    def _notified(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload == f"{STEP_DOWN} {self._service}":
+            self._shall_step_down = True
+        self.wake()
 
     async def _elected(self, connection: Connection) -> bool:
         return bool(
@@ -102,26 +159,26 @@ class Relay:
         self._woken.clear()
         return is_woken
 
-    async def publish_next(self, connection: Connection, cursor: int) -> int:
+    async def publish_next(self, connection: Connection, cursor: Cursor) -> Cursor:
         """Publish the next events; returns the new cursor. Waits when there are none."""
-        rows = await event_store.read_after(connection, cursor, limits.RELAY_EVENTS_MAX)
+        rows = await event_store.read_after(connection, cursor.position, limits.RELAY_EVENTS_MAX)
         if not rows:
             self._empty_looks += 1
             await self._is_woken(self._settings.relay_poll_s)
             return cursor
+        previous, after = chained(rows, cursor)
         await self._bus.send_and_wait(
             [
                 Outgoing(
                     row["topic"],
                     f"{row['project_id']}/{row['stream_id']}",
                     row["data"].encode(),
-                    event_store.envelope_of(row, self._service).to_headers(),
+                    event_store.envelope_of(row, self._service, before).to_headers(),
                     row["partition"],
                 )
-                for row in rows
+                for row, before in zip(rows, previous, strict=True)
             ]
         )
         crash_point("relay_after_send")
-        newest: int = rows[-1]["position"]
-        await connection.execute("UPDATE relay_cursor SET position = $1", newest)
-        return newest
+        await connection.execute("UPDATE relay_cursor SET position = $1, published = $2", *after)
+        return after

@@ -222,7 +222,7 @@ class Service:
 
     async def _ready(self, request: web.Request) -> web.Response:
         del request
-        problem = None if self.is_ready else "starting or stopping"
+        problem = self._missing_events() if self.is_ready else "starting or stopping"
         if problem is None:
             try:
                 async with asyncio.timeout(2), self.pool.acquire() as connection:
@@ -233,6 +233,16 @@ class Service:
         if problem is not None:
             status["reason"] = problem
         return web.json_response(status, status=200 if problem is None else 503)
+
+    def _missing_events(self) -> str | None:
+        """Return which events the topics lack; ``make republish`` brings them."""
+        found = [
+            f"{one.name}: missing in {missing}"
+            for one in self.consumers
+            if isinstance(one, Consumer)
+            for missing in one.missing.values()
+        ]
+        return "; ".join(found) or None
 
     async def _serve_http(self) -> None:
         application = self.http(self) if _takes_service(self.http) else self.http
