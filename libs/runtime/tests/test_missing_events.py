@@ -215,10 +215,22 @@ async def test_who_is_behind_misses_nothing_when_the_log_is_published_beside_new
         await blocker.execute("LOCK TABLE counters")
         for name in names[:10]:
             await count(gateway, name)
-        again = asyncio.create_task(admin.republish(kafka_settings, ["catalog"]))
-        for name in names[10:20]:
-            await count(gateway, name)
-        await again
+        set_back = admin._set_back
+
+        async def set_back_among_new_events(settings: Settings, ends: Any) -> None:
+            await set_back(settings, ends)
+            for name in names[10:20]:
+                await count(gateway, name)
+            await until(has_had_its_chance, "the relay publishes them, unless it has stepped down")
+
+        async def has_had_its_chance() -> bool:
+            relay = catalog.relay
+            assert relay is not None
+            sql = "SELECT position = (SELECT max(position) FROM events) FROM relay_cursor"
+            return not relay._is_leading or bool(await blocker.fetchval(sql))
+
+        monkeypatch.setattr(admin, "_set_back", set_back_among_new_events)
+        await admin.republish(kafka_settings, ["catalog"])
         for name in names[20:]:
             await count(gateway, name)
 
