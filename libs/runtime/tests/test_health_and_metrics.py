@@ -131,6 +131,45 @@ async def test_ready_says_so_only_while_postgres_answers(kafka_settings: Setting
         await wire.cut()
 
 
+async def test_ready_only_once_the_read_models_show_what_there_was_at_the_start(
+    catalog: Service, gateway: Service, kafka_settings: Settings
+) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        await ask(gateway, name, 1)
+
+    async def shows(service: Service) -> bool:
+        async with service.pool.acquire() as connection:
+            return await connection.fetchval("SELECT count(*) FROM counters") == 5
+
+    await until(lambda: shows(catalog), "the projection")
+    await catalog.stop()
+    blocker = await connect(kafka_settings, "catalog")
+    await blocker.execute("DELETE FROM counters")
+    await blocker.execute("UPDATE consumer_offsets SET next_offset = 0, position = 0")
+    again = counter.build(kafka_settings)
+    starting = asyncio.create_task(again.start())
+    try:
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE counters")
+
+            async def waits() -> bool:
+                if not again.health_port:
+                    return False
+                status, told = await get(again, "/health/ready")
+                assert status == 503, "it would show an empty read model"
+                return str(told["reason"]).startswith("projection catches up in ")
+
+            await until(waits, "it says what it waits for")
+            assert (await get(again, "/health/live"))[0] == 200
+            assert not starting.done()
+        await asyncio.wait_for(starting, 60)
+        assert await shows(again)
+        assert (await get(again, "/health/ready"))[0] == 200
+    finally:
+        await again.stop()
+        await blocker.close()
+
+
 # -- metrics ------------------------------------------------------------------------------------
 
 

@@ -170,7 +170,7 @@ async def test_records_that_were_deleted_before_they_were_read_are_missed(
     await connection.close()
     await delete_records(kafka_settings, "catalog.events", 1, before=3)
     again = counter.build(kafka_settings)
-    await again.start()
+    starting = asyncio.create_task(again.start())
     try:
         projection = again.consumers[-1]
         assert isinstance(projection, ProjectionConsumer)
@@ -180,12 +180,14 @@ async def test_records_that_were_deleted_before_they_were_read_are_missed(
 
         await until(stands_still, "two of three are missing")
         assert await totals(again) == {names[0]: 1}
+        assert not starting.done(), "not ready"
         await admin.republish(kafka_settings, ["catalog"])
 
         async def has_all() -> bool:
             return await totals(again) == dict.fromkeys(names, 1)
 
         await until(has_all, "they came")
+        await asyncio.wait_for(starting, 30)
         assert not projection.missing
     finally:
         await again.stop()

@@ -656,6 +656,30 @@ class Consumer:
         with contextlib.suppress(KafkaError, ValueError):
             await self._kafka.commit(hints)
 
+    async def topic_ends(self) -> dict[Place, int]:
+        """Return where its topics end, of all partitions that hold anything; raises without a broker."""
+        kafka, prefix = self._subscriber.consumer, self.host.settings.topic_prefix
+        places = [
+            TopicPartition(prefix + topic, number)
+            for topic in self.topics
+            for number in kafka.partitions_for_topic(prefix + topic) or ()
+        ]
+        begins = await kafka.beginning_offsets(places)
+        ends = await kafka.end_offsets(places)
+        return {
+            (place.topic.removeprefix(prefix), place.partition): end
+            for place, end in ends.items()
+            if end > begins[place]
+        }
+
+    async def stored_offsets(self, connection: Connection) -> dict[Place, int]:
+        """Return up to where the partitions are handled, by whichever process."""
+        rows = await connection.fetch(
+            "SELECT topic, partition, next_offset FROM consumer_offsets WHERE consumer = $1",
+            self.name,
+        )
+        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
     def _note_progress(self, places: dict[Place, "_Advanced"]) -> None:
         now = clock.now()
         for place, at in places.items():

@@ -38,6 +38,7 @@ logger = structlog.get_logger()
 Worker = Callable[["Service"], Awaitable[None]]
 AnyConsumer = Consumer | RequestConsumer
 OFFSET_CARE_S = 1.0
+CATCH_UP_POLL_S = 0.05
 IDEMPOTENCY_CLEANING_S = 300.0
 RELAY_DRAIN_S = 3.0
 """How long a service that stops goes on publishing; what is left is published by the next process."""
@@ -76,6 +77,7 @@ class Service:
         self.health_port = 0
         """Where health and metrics are served, once it has started."""
         self.is_ready = False
+        self._waits_for = "starting or stopping"
         self._with_rpc = with_rpc
         self._broker: KafkaBroker | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,7 +118,11 @@ class Service:
     # -- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start everything; returns when the service takes work."""
+        """Start everything; returns when the service takes work.
+
+        Not before its read models show what their topics held when it began: it has forgotten whose
+        writes it must wait for, and must not show them an older state.
+        """
         self.pool = await open_pool(self.settings, self.name)
         self._closing.append(self.pool.close)
         bus = KafkaBus(self.settings)
@@ -136,6 +142,7 @@ class Service:
         self._spawn(self._supervise(_clean_idempotency_records))
         self._spawn(_every(limits.METRICS_SAMPLE_S, Sampler(self).look))
         await self._serve_health()
+        await self._catch_up()
         if self.http is not None:
             await self._serve_http()
         self.is_ready = True
@@ -151,6 +158,22 @@ class Service:
         self._closing.append(self._broker.stop)
         for consumer in self.consumers:
             self._spawn(_every(OFFSET_CARE_S, consumer.look_after_offsets))
+
+    async def _catch_up(self) -> None:
+        for consumer in self.consumers:
+            if isinstance(consumer, ProjectionConsumer):
+                await self._until_caught_up(consumer)
+        self._waits_for = "starting or stopping"
+
+    async def _until_caught_up(self, consumer: ProjectionConsumer) -> None:
+        """Wait for all partitions, whichever process applies them: their rows are in one database."""
+        wanted = await consumer.topic_ends()
+        while wanted:
+            async with self.pool.acquire() as connection:
+                stored = await consumer.stored_offsets(connection)
+            wanted = {place: end for place, end in wanted.items() if stored.get(place, 0) < end}
+            self._waits_for = f"{consumer.name} catches up in {len(wanted)} partitions"
+            await asyncio.sleep(CATCH_UP_POLL_S if wanted else 0)
 
     async def stop(self) -> None:
         """Stop in the reverse order: no new work, then what is running, then the connections.
@@ -222,7 +245,7 @@ class Service:
 
     async def _ready(self, request: web.Request) -> web.Response:
         del request
-        problem = self._missing_events() if self.is_ready else "starting or stopping"
+        problem = self._missing_events() or (None if self.is_ready else self._waits_for)
         if problem is None:
             try:
                 async with asyncio.timeout(2), self.pool.acquire() as connection:
@@ -287,7 +310,7 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -331,10 +354,15 @@ async def serve(service: Service) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    starting = asyncio.create_task(service.start())
+    stopping = asyncio.create_task(stopped.wait())
     try:
-        await service.start()
-        await stopped.wait()
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
     finally:
+        await _cancel([starting])
         await service.stop()
 
 
