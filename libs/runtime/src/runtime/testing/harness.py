@@ -182,6 +182,8 @@ class Harness:
         async with self.service.pool.acquire() as connection:
             rows = await event_store.read_after(connection, self._read_until, 100_000)
         for row in rows:
+            if row["position"] <= self._read_until:
+                continue  # another call has read it meanwhile
             self.appended.append(parse_event(row["type"], row["data"]))
             self.envelopes.append(event_store.envelope_of(row, self.service.name))
             self._read_until = row["position"]
