@@ -4,7 +4,7 @@
 """
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -41,6 +41,45 @@ class ValidateStack(Request):
     """Counts how often the ledger handed the hold back."""
     available: dict[str, int] = {}
     """Accounts the ledger found different from the engine's view, with what is left in them."""
+
+
+Scenario = Literal[
+    "ALL",
+    "CUSTOMER_WALLET",
+    "AUDIENCE_ONLY",
+    "PRODUCTS",
+    "PRODUCTS_DISCOUNT",
+    "PROMOTION_STACKS",
+    "PRODUCTS_BY_CUSTOMER",
+    "PRODUCTS_DISCOUNT_BY_CUSTOMER",
+]
+SortingRule = Literal["DEFAULT", "BEST_DEAL", "LEAST_DEAL"]
+
+
+class QualificationOptions(BaseModel):
+    """What of the redeemables that qualify is shown, and in which order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int
+    starting_after: datetime | None = None
+    """Only what was made before this moment."""
+    filters: JsonObject | None = None
+    """As segments have them: ``{"junction", "<field>": {"conditions": …}}``."""
+    expand: list[Literal["redeemable", "category", "validation_rules"]] = []
+    sorting_rule: SortingRule = "DEFAULT"
+
+
+class Qualify(Request):
+    """Answered with the body of ``POST /v1/qualifications``; nothing is changed or held."""
+
+    TYPE: ClassVar[str] = "engine.qualify.v1"
+    stack: StackRequest
+    """Customer, order and metadata; it names no redeemables."""
+    scenario: Scenario
+    options: QualificationOptions
+    now: datetime
+    api_key_id: str | None = None
 
 
 class PlanRedemption(Request):

@@ -54,6 +54,20 @@ PRODUCT_ATTRIBUTES = frozenset(
 )
 """What of a product or SKU may be filtered besides metadata."""
 
+OFFER_ATTRIBUTES = frozenset(
+    {
+        "category_id",
+        "campaign_id",
+        "campaign_type",
+        "resource_id",
+        "resource_type",
+        "voucher_type",
+        "code",
+        "holder_role",
+    }
+)
+"""What of a redeemable a qualification may be filtered by."""
+
 Values = list[Any]
 Operator = Callable[[Any, Values, datetime], bool]
 

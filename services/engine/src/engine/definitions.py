@@ -6,6 +6,7 @@ than the replica; documents are read only when their version is new.
 
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -41,6 +42,9 @@ class _Cache(Generic[Value]):
 
     def missing(self, wanted: Collection[tuple[Key, int]]) -> list[Key]:
         return [key for key, version in wanted if (key, version) not in self._values]
+
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Definitions:
@@ -139,6 +143,34 @@ class Definitions:
             object="promotion_tier",
             rules_version=row["rules_version"] or 0,
         )
+
+    def campaign(self, row: asyncpg.Record) -> tuple[Campaign, Code]:
+        """Return a campaign and a code of it that nobody has drawn yet; raises ``Unavailable``."""
+        rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+        campaign = self._campaign(row)
+        assert campaign is not None, "the row is a campaign's"
+        key, version = (row["project_id"], row["id"]), (row["campaign_version"], None)
+        definition = self._made.get(key, version)
+        if definition is None:
+            drawn = Voucher(id=row["id"], code=row["id"], campaign_id=row["id"], created_at=_EVER)
+            definition = make_definition(drawn, campaign)
+            self._made.put(key, version, definition)
+        return campaign, Code(
+            id=row["id"],
+            code=row["id"],
+            campaign_id=row["id"],
+            is_active=True,
+            created_at=campaign.created_at,
+            updated_at=campaign.updated_at,
+            definition=definition,
+            rules=rules,
+            rules_version=row["rules_version"] or 0,
+        )
+
+    def campaign_type(self, row: asyncpg.Record) -> str | None:
+        """Return the type of the campaign that a code or tier belongs to."""
+        campaign = self._campaign(row)
+        return campaign.campaign_type if campaign is not None else None
 
     def _rule(self, project_id: str, rule_id: str, version: int) -> CompiledRule:
         rule = self._rules.get((project_id, rule_id), version)

@@ -1,13 +1,13 @@
 """Gathers for a batch of requests everything that the pure core needs: no other place does I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from contracts import ids, payload
-from contracts.engine import PlanRedemption, StackRequest, ValidateStack
+from contracts.engine import PlanRedemption, Qualify, StackRequest, ValidateStack
 from contracts.errors import DomainError, InvalidPayload, JsonObject, Unavailable
 from contracts.messages import Envelope
 from contracts.stacking import DEFAULT_STACKING_RULES
@@ -30,7 +30,8 @@ from engine.domain.snapshot import Account, Accounts, PromotionStack, Snapshot
 from engine.queries import Key
 from runtime.database import Connection
 
-Asked = tuple[Envelope, ValidateStack | PlanRedemption]
+Question = ValidateStack | PlanRedemption | Qualify
+Asked = tuple[Envelope, Question]
 Gathered = Snapshot | DomainError | Unavailable
 """What a request needs, or why it cannot be answered."""
 
@@ -38,7 +39,7 @@ Gathered = Snapshot | DomainError | Unavailable
 class _Wanted:
     """One request while its facts are gathered."""
 
-    def __init__(self, envelope: Envelope, request: ValidateStack | PlanRedemption) -> None:
+    def __init__(self, envelope: Envelope, request: Question) -> None:
         self.project_id = envelope.project_id
         self.request = request
         self.stack: StackRequest = request.stack
@@ -62,7 +63,7 @@ class _Wanted:
 
     @property
     def available(self) -> dict[str, int]:
-        return self.request.available
+        return {} if isinstance(self.request, Qualify) else self.request.available
 
     @property
     def order_version(self) -> int:
@@ -132,7 +133,7 @@ async def gather(
             (one.project_id, collection_id)
             for one in wanted
             for code in one.redeemables
-            for collection_id in _collection_ids(code)
+            for collection_id in collection_ids_of(code)
         },
     )
     holder_keys = {key for one in wanted for key in _holder_keys(one)}
@@ -273,7 +274,7 @@ def _know(
         account
         for code in one.redeemables
         for account in (
-            *_accounts(one, code, project),
+            *account_names(code, _subject(one, code, project)),
             *counters.accounts_of(code, customer_id, products),
         )
     ]
@@ -290,7 +291,7 @@ def _products(one: _Wanted, facts: queries.Found) -> list[str]:
     return list(dict.fromkeys((*named, *parents)))
 
 
-def _collection_ids(code: Code) -> Iterable[str]:
+def collection_ids_of(code: Code) -> Iterable[str]:
     """Yield the collections that the rules and the discount of a redeemable name."""
     for rule in code.rules:
         yield from rule.collection_ids
@@ -303,11 +304,16 @@ def _collection_ids(code: Code) -> Iterable[str]:
 def _free_products(one: _Wanted) -> Iterable[Key]:
     """Yield the products and SKUs that the request's discounts add to the order."""
     for code in one.redeemables:
-        discount = code.definition.prepared
-        for units in discount.units if discount is not None else ():
-            for object_id in product_references(one.project_id, units.unit_type):
-                if object_id is not None:
-                    yield one.project_id, object_id
+        yield from free_products_of(one.project_id, code)
+
+
+def free_products_of(project_id: str, code: Code) -> Iterable[Key]:
+    """Yield the products and SKUs that a discount adds to the order."""
+    discount = code.definition.prepared
+    for units in discount.units if discount is not None else ():
+        for object_id in product_references(project_id, units.unit_type):
+            if object_id is not None:
+                yield project_id, object_id
 
 
 def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustomer | None:
@@ -321,13 +327,8 @@ def _customer(one: _Wanted, facts: queries.Found, drawn_id: str) -> KnownCustome
     return overlay(one.who, one.stack.customer or {}, stored, drawn_id)
 
 
-def _accounts(one: _Wanted, code: Code, project: JsonObject) -> Iterable[str]:
-    yield code.uses_account
-    if code.definition.type == "GIFT_VOUCHER":
-        yield credits_account(code)
-    if not any(rule.limits for rule in code.rules):
-        return
-    subject = Subject(
+def _subject(one: _Wanted, code: Code, project: JsonObject) -> Subject:
+    return Subject(
         code_id=code.id,
         campaign_id=code.campaign_id,
         customer_id=one.customer.id if one.customer else None,
@@ -335,6 +336,13 @@ def _accounts(one: _Wanted, code: Code, project: JsonObject) -> Iterable[str]:
         now=local(one.request.now, project.get("timezone")),
         first_day_of_week=project.get("first_day_of_week") or 0,
     )
+
+
+def account_names(code: Code, subject: Subject) -> Iterable[str]:
+    """Yield the accounts of a redeemable's uses, credits and limits."""
+    yield code.uses_account
+    if code.definition.type == "GIFT_VOUCHER":
+        yield credits_account(code)
     for rule in code.rules:
         for _, limit in rule.limits:
             yield limit.account(subject)
@@ -368,11 +376,7 @@ def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
     project = facts.projects.get(one.project_id)
     if project is None:
         return Unavailable("the project has just been made and is not readable yet")
-    seen = {
-        account: Account(row["used"] or 0, row["adjusted"] or 0, row["held"] or 0)
-        for account in one.accounts
-        if (row := accounts.get((one.project_id, account))) is not None
-    }
+    seen = seen_accounts(one.project_id, one.accounts, accounts)
     own = known.holds.get(one.session, {}) if one.session else {}
     order, version = _newest_order(one, facts.orders.get((one.project_id, one.order_id or "")))
     return Snapshot(
@@ -395,6 +399,17 @@ def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
         categories=_of_project(one, known.categories),
         order_version=version if one.order_id is not None else None,
     )
+
+
+def seen_accounts(
+    project_id: str, names: Iterable[str], rows: Mapping[Key, Any]
+) -> dict[str, Account]:
+    """Return the accounts by name; one that nothing was ever posted to is left out."""
+    return {
+        name: Account(row["used"] or 0, row["adjusted"] or 0, row["held"] or 0)
+        for name in names
+        if (row := rows.get((project_id, name))) is not None
+    }
 
 
 def _of_project(one: _Wanted, found: dict[Key, Any]) -> dict[str, Any]:

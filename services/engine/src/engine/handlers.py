@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contracts import topics
-from contracts.engine import PlanRedemption, ValidateStack
+from contracts.engine import PlanRedemption, Qualify, ValidateStack
 from contracts.errors import DomainError, Unavailable
 from contracts.ledger import Redeem
 from contracts.messages import Envelope, Reply
@@ -13,12 +13,15 @@ from engine.domain.sessions import key_of, place_hold
 from engine.domain.snapshot import DrawnIds, Snapshot
 from engine.domain.validate import validate
 from engine.gathering import Asked, Gathered, gather, order_id_of
+from engine.offers import Offers
+from engine.qualifying import Qualifying
 from runtime import ids
 from runtime.consumer import unavailable
+from runtime.database import Connection
 from runtime.requests import Forward
 from runtime.service import Service
 
-REQUESTS = (ValidateStack, PlanRedemption)
+REQUESTS = (ValidateStack, PlanRedemption, Qualify)
 
 
 class Answers:
@@ -26,18 +29,33 @@ class Answers:
 
     def __init__(self) -> None:
         self.definitions = Definitions()
+        self.offers = Offers(self.definitions)
         self.service: Service | None = None
 
     async def __call__(self, asked: Sequence[Asked]) -> Sequence[Reply | Forward]:
-        """Gather for the whole batch, then answer each request by itself."""
+        """Gather for all stacks of the batch at once; a qualification is a batch of its own."""
         assert self.service is not None, "set by the composition root"
-        drawn = [ids.new_id("cust") for _ in asked]
+        stacks = [one for one in asked if not isinstance(one[1], Qualify)]
+        drawn = [ids.new_id("cust") for _ in stacks]
         async with self.service.pool.acquire() as connection:
-            gathered = await gather(connection, self.definitions, asked, drawn)
-        return [
-            answer(envelope, request, facts)
-            for (envelope, request), facts in zip(asked, gathered, strict=True)
-        ]
+            gathered = await gather(connection, self.definitions, stacks, drawn) if stacks else []
+            facts = iter(gathered)
+            return [
+                await self._qualify(connection, envelope, request)
+                if isinstance(request, Qualify)
+                else answer(envelope, request, next(facts))
+                for envelope, request in asked
+            ]
+
+    async def _qualify(self, connection: Connection, envelope: Envelope, request: Qualify) -> Reply:
+        question = Qualifying(connection, self.definitions, self.offers)
+        try:
+            return Reply(body=await question.answer(envelope, request, ids.new_id("cust")))
+        except Unavailable as error:
+            return unavailable(error)
+        except DomainError as error:
+            body = error.body()
+            return Reply(status=body.code, error=body)
 
 
 def answer(

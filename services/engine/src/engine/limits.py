@@ -59,3 +59,15 @@ ATTRIBUTES_MAX = 100
 
 ATTRIBUTE_LENGTH_MAX = 255
 """Characters of a text that a condition compares."""
+
+OFFERS_MAX = 10_000
+"""Codes without campaign, tiers, stacks and campaigns each, that qualifications look at: the newest."""
+
+HELD_MAX = 1_000
+"""Codes of one customer that qualifications look at."""
+
+OFFERS_READ_MAX = 1_000
+"""Definitions that are read at once when offers are put together anew."""
+
+PROJECTS_OFFERED_MAX = 100
+"""Projects whose offers are kept in memory."""

@@ -59,7 +59,13 @@ TIERS = Table(
 STACKS = Table(
     "stacks",
     {"project_id": "text", "id": "text"},
-    {"campaign_id": "text", "name": "text", "tier_ids": "jsonb", "category_id": "text"},
+    {
+        "campaign_id": "text",
+        "name": "text",
+        "tier_ids": "jsonb",
+        "category_id": "text",
+        "created_at": "timestamptz",
+    },
 )
 CATEGORIES = Table("categories", {"project_id": "text", "id": "text"}, {"doc": "jsonb"})
 CUSTOMERS = Table(
@@ -95,6 +101,7 @@ ACCOUNTS = Table(
         "held_position": "bigint",
     },
 )
+CHANGES = Table("definition_changes", {"project_id": "text"}, {"position": "bigint"})
 HOLDS = Table("holds", {"project_id": "text", "session_key": "text"}, {"amounts": "jsonb"})
 
 
@@ -302,6 +309,7 @@ def apply_stack(rows: Rows, event: StackEvent, meta: Envelope) -> None:
         "name": stack.name,
         "tier_ids": stack.tier_ids,
         "category_id": stack.category_id,
+        "created_at": stack.created_at,
     }
     rows.put(STACKS, (meta.project_id, stack.id), row)
 
@@ -536,6 +544,48 @@ def _same(
     return dict.fromkeys(events, Fold(keys, apply))
 
 
+# What offers are made of; a code of a campaign is offered only to those who hold it.
+DEFINING = (
+    campaigns.CampaignCreated,
+    campaigns.CampaignUpdated,
+    campaigns.CampaignEnabled,
+    campaigns.CampaignDisabled,
+    campaigns.VoucherCreated,
+    campaigns.VoucherUpdated,
+    campaigns.VoucherEnabled,
+    campaigns.VoucherDisabled,
+    campaigns.ValidationRuleCreated,
+    campaigns.ValidationRuleUpdated,
+    campaigns.ValidationRuleDeleted,
+    campaigns.ValidationRuleAssigned,
+    campaigns.ValidationRuleUnassigned,
+    promotions.PromotionTierCreated,
+    promotions.PromotionTierUpdated,
+    promotions.PromotionTierEnabled,
+    promotions.PromotionTierDisabled,
+    promotions.PromotionTierDeleted,
+    promotions.PromotionStackCreated,
+    promotions.PromotionStackUpdated,
+    promotions.PromotionStackDeleted,
+)
+
+
+def _noting_change(fold: Fold) -> Fold:
+    """Return the fold that also notes the newest change of the project's definitions."""
+
+    def keys(event: Any, meta: Envelope) -> Iterable[RowKey]:
+        yield from fold.keys(event, meta)
+        yield CHANGES, (meta.project_id,)
+
+    def apply(rows: Rows, event: Any, meta: Envelope) -> None:
+        fold.apply(rows, event, meta)
+        known = rows.get(CHANGES, meta.project_id) or {}
+        newest = max(known.get("position") or 0, meta.position)
+        rows.put(CHANGES, (meta.project_id,), {"position": newest})
+
+    return Fold(keys, apply)
+
+
 FOLDS = {
     **_same(keys_project, apply_project, gateway.ProjectCreated, gateway.ProjectUpdated),
     **_same(keys_project_deleted, apply_project_deleted, gateway.ProjectDeleted),
@@ -604,6 +654,7 @@ FOLDS = {
     ledger.BalanceAdjusted: Fold(keys_adjusted, apply_adjusted),
     **_same(keys_hold, apply_hold, ledger.HoldPlaced, ledger.HoldReleased),
 }
+FOLDS |= {event: _noting_change(FOLDS[event]) for event in DEFINING}
 
 PROJECTION = Projection(
     tables=[
@@ -623,6 +674,7 @@ PROJECTION = Projection(
         ORDERS,
         ACCOUNTS,
         HOLDS,
+        CHANGES,
     ],
     folds=FOLDS,
     ignored=[

@@ -314,3 +314,94 @@ async def holds(connection: Connection, keys: Collection[Key]) -> dict[Key, dict
         *_columns(keys),
     )
     return {(row["project_id"], row["session_key"]): row["amounts"] for row in rows}
+
+
+# -- what is offered without being named --------------------------------------------------------------
+
+
+async def definition_changes(connection: Connection, project_id: str) -> int:
+    """Return the position of the newest change of the project's definitions."""
+    position = await connection.fetchval(
+        "SELECT position FROM definition_changes WHERE project_id = $1", project_id
+    )
+    return position or 0
+
+
+async def standalone_ids(connection: Connection, project_id: str, count_max: int) -> list[str]:
+    """Return the newest codes that belong to no campaign."""
+    rows = await connection.fetch(
+        """
+        SELECT id FROM vouchers WHERE project_id = $1 AND campaign_id IS NULL
+        ORDER BY created_at DESC LIMIT $2
+        """,
+        project_id,
+        count_max,
+    )
+    return [row["id"] for row in rows]
+
+
+async def tier_ids(connection: Connection, project_id: str, count_max: int) -> list[str]:
+    """Return the newest promotion tiers."""
+    rows = await connection.fetch(
+        "SELECT id FROM tiers WHERE project_id = $1 ORDER BY version DESC LIMIT $2",
+        project_id,
+        count_max,
+    )
+    return [row["id"] for row in rows]
+
+
+async def all_stacks(
+    connection: Connection, project_id: str, count_max: int
+) -> list[asyncpg.Record]:
+    """Return the promotion stacks of a project."""
+    return await connection.fetch(
+        "SELECT id, name, campaign_id, tier_ids, created_at FROM stacks WHERE project_id = $1 LIMIT $2",
+        project_id,
+        count_max,
+    )
+
+
+async def campaign_offers(
+    connection: Connection, project_id: str, count_max: int
+) -> list[asyncpg.Record]:
+    """Return the newest campaigns of codes, each as a code of it that nobody has drawn yet."""
+    return await connection.fetch(
+        """
+        SELECT c.project_id, c.id, c.id AS campaign_id, c.version AS campaign_version,
+               ARRAY(
+                   SELECT a.rule_id || '@' || coalesce(r.version::text, '')
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = c.project_id AND a.rule_id IS NOT NULL
+                     AND a.related_object_id = c.id
+                   ORDER BY a.id
+               ) AS rules,
+               (
+                   SELECT max(greatest(a.position, r.version))
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = c.project_id AND a.related_object_id = c.id
+               ) AS rules_version
+        FROM campaigns c
+        WHERE c.project_id = $1 AND c.doc ->> 'campaign_type' = ANY($3::text[])
+        ORDER BY c.version DESC LIMIT $2
+        """,
+        project_id,
+        count_max,
+        ["DISCOUNT_COUPONS", "GIFT_VOUCHERS", "REFERRAL_PROGRAM"],
+    )
+
+
+async def held_ids(
+    connection: Connection, project_id: str, customer_id: str, count_max: int
+) -> list[str]:
+    """Return the codes that were published to a customer."""
+    rows = await connection.fetch(
+        """
+        SELECT voucher_id FROM holders WHERE project_id = $1 AND customer_id = $2 LIMIT $3
+        """,
+        project_id,
+        customer_id,
+        count_max,
+    )
+    return [row["voucher_id"] for row in rows]

@@ -110,3 +110,9 @@ CALENDAR_YEAR_MIN = 1970
 
 CALENDAR_YEAR_MAX = 9998
 """Last year that a day of a summary may lie in."""
+
+QUALIFICATIONS_SHOWN_DEFAULT = 5
+"""Redeemables on a page of a qualification, where the request does not say."""
+
+QUALIFICATIONS_SHOWN_MAX = 50
+"""The same, at most."""

@@ -322,7 +322,7 @@ class Run:
         if code.definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER}:
             return apply_discount(code, self.facts, counters)
         if code.definition.type == "GIFT_VOUCHER":
-            balance, must_suffice = self._balance(code), self.must_suffice
+            balance, must_suffice = self.balance(code), self.must_suffice
             return apply_gift(
                 code, redeemable, self.facts, balance, counters, must_suffice=must_suffice
             )
@@ -331,7 +331,7 @@ class Run:
             refusal("invalid_voucher", details, resource_id=code.id, resource_type=code.object)
         )
 
-    def _balance(self, code: Code) -> int:
+    def balance(self, code: Code) -> int:
         """Return the card's credits by our view.
 
         A plan does not trust an empty card unless the ledger said so: it asks for what the order costs,

@@ -14,6 +14,7 @@ from gateway.operations import (
     promotion_stacks,
     promotions,
     publications,
+    qualifications,
     redemptions,
     segments,
     sessions,
