@@ -1,8 +1,8 @@
 """Every case of ``cases/**/*.yaml``: ``given`` a world, ``when`` a request, ``then`` these values.
 
 ``then`` names what must be there; a path such as ``redeemables.0.result.gift.credits`` reaches into the
-answer, and ``absent`` lists paths that must not be there. ``when.do`` is ``validate`` (default), ``plan``
-or ``hold``.
+answer, and ``absent`` lists paths that must not be there. ``when.do`` is ``validate`` (default), ``plan``,
+``hold`` or ``qualify`` (then ``when`` has a scenario and options, and everything given is on offer).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from contracts.errors import DomainError
 from engine.domain.plan import plan
 from engine.domain.sessions import place_hold
 from engine.domain.validate import validate
-from engine.testing import NOW, drawn_ids, make_snapshot
+from engine.testing import NOW, drawn_ids, make_snapshot, qualify
 
 CASES = Path(__file__).parent / "cases"
 MISSING = object()
@@ -48,6 +48,8 @@ def _answer(case: dict[str, Any]) -> Any:
             order_id = (snapshot.request.order or {}).get("id")
             hold = place_hold(snapshot, request, order_id)
             return hold.model_dump(mode="json", exclude_none=True)
+        if when.get("do") == "qualify":
+            return qualify(snapshot, when)
         return validate(snapshot, "valid_1")
     except DomainError as error:
         return {"refused": error.body().model_dump(exclude_none=True)}

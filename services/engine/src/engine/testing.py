@@ -6,13 +6,14 @@ from zoneinfo import ZoneInfo
 
 from contracts import ids
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
-from contracts.engine import StackRequest
+from contracts.engine import QualificationOptions, StackRequest
 from contracts.promotions import PromotionTier
 from contracts.stacking import DEFAULT_STACKING_RULES
 from engine.domain.collections import Collection
 from engine.domain.customer import KnownCustomer, named, overlay
 from engine.domain.definition import Code, make_definition, make_tier_definition
 from engine.domain.facts import Segment
+from engine.domain.qualification import Offer, Search, chosen
 from engine.domain.rules import CompiledRule, compile_rule
 from engine.domain.snapshot import Account, Accounts, DrawnIds, PromotionStack, Snapshot
 
@@ -54,6 +55,47 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
         first_day_of_week=given.get("first_day_of_week", 0),
         collections={one["id"]: _collection(one) for one in given.get("collections", [])},
     )
+
+
+def qualify(snapshot: Snapshot, when: Json) -> Json:
+    """Ask for what qualifies; everything of the case's world is on offer, in the order of its names."""
+    options = QualificationOptions.model_validate({"limit": 50, **when.get("options", {})})
+    scenario = when.get("scenario", "ALL")
+    offers = chosen(_offers(snapshot), scenario, options, snapshot.now)
+    search = Search(snapshot, scenario)
+    entries = [search.entry(one, options) for one in offers if search.worth(one) is not None]
+    found = [entry for entry in entries if entry is not None]
+    return {"offered": [one["id"] for one in found], "redeemables": found}
+
+
+def _offers(snapshot: Snapshot) -> list[Offer]:
+    customer_id = snapshot.customer.id if snapshot.customer else None
+    offers = [
+        Offer(
+            "voucher",
+            name,
+            NOW,
+            (code,),
+            is_held=(code.id, customer_id) in snapshot.holders,
+        )
+        for name, code in snapshot.codes.items()
+    ]
+    offers += [
+        Offer("promotion_tier", name, NOW, (code,), "PROMOTION")
+        for name, code in snapshot.tiers.items()
+    ]
+    offers += [
+        Offer(
+            "promotion_stack",
+            name,
+            NOW,
+            tuple(snapshot.tiers[one] for one in stack.tier_ids),
+            "PROMOTION",
+            stack,
+        )
+        for name, stack in snapshot.stacks.items()
+    ]
+    return sorted(offers, key=lambda offer: offer.id)
 
 
 def drawn_ids() -> DrawnIds:

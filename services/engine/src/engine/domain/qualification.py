@@ -19,6 +19,7 @@ from engine.domain.definition import PROMOTION_TIER, Code, instant_text
 from engine.domain.effects.unit import product_references
 from engine.domain.facts import Facts
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
+from engine.domain.pricing import discount_effect
 from engine.domain.redeemables import Candidate, Redeemable
 from engine.domain.rules import CompiledRule, Leaf, bundle_of
 from engine.domain.snapshot import PromotionStack, Snapshot
@@ -197,9 +198,18 @@ class Search:
         for place, part in enumerate(offer.parts):
             self._run.take(self._candidate(place, part, offer.stack))
         if self._run.is_valid:
-            return [step for step in self._run.steps if step.priced is not None]
+            applied = [step for step in self._run.steps if step.priced is not None]
+            is_idle = self._way.is_whole and all(map(self._is_idle, applied))
+            return None if is_idle else applied
         is_unpriced = not self._way.is_whole and all(map(_is_unpriced, self._run.steps))
         return list(self._run.steps) if is_unpriced else None
+
+    def _is_idle(self, step: Step) -> bool:
+        """Say whether it is a discount on items of which the order has none: it applies, to no avail."""
+        assert step.code is not None, "only codes that are there apply"
+        is_on_items = discount_effect(step.code).startswith("APPLY_TO_ITEMS")
+        is_priced = self.cart is not None and self.cart.is_priced
+        return is_on_items and is_priced and not step.taken and step.priced is not None
 
     def _candidate(self, place: int, part: Code, stack: PromotionStack | None) -> Candidate:
         judges = self._way.judges
@@ -216,7 +226,11 @@ class Search:
         else:
             shown = {**step_json(step, snapshot), "result": self._unpriced(step.code)}
         left_out = {"status"} if "redeemable" in options.expand else {"status", "metadata"}
-        return {name: value for name, value in shown.items() if name not in left_out}
+        return {
+            name: value
+            for name, value in shown.items()
+            if name not in left_out and value is not None
+        }
 
     def _unpriced(self, code: Code | None) -> JsonObject:
         """Return what a redeemable gives, where there is no order that it could be worked out for."""

@@ -40,6 +40,7 @@ __all__ = [
     "promotion_stacks",
     "promotions",
     "publications",
+    "qualifications",
     "redemptions",
     "segments",
     "sessions",
