@@ -41,6 +41,27 @@ class System:
         os.environ["TESSERA_ENV_FILE"] = str(ENV_FILE)
         self.env = _read(ENV_FILE)
 
+    @contextmanager
+    def scaled(self, **counts: int) -> Iterator[list[str]]:
+        """Run so many processes of these services; yields the addresses of all gateways."""
+        names = {f"SCALE_{service.upper()}": str(count) for service, count in counts.items()}
+        os.environ.update(names)
+        try:
+            self._stack("up")
+            yield [
+                f"http://127.0.0.1:{self.state.port(f'http_{name}')}"
+                for name in self.state.read()["health"]
+                if name.partition("-")[0] == "gateway"
+            ]
+        finally:
+            for name in names:
+                del os.environ[name]
+            self._stack("up")
+
+    def restart(self, service: str = "") -> None:
+        """Do what ``make restart`` does."""
+        self._stack("restart", *([service] if service else []))
+
     def stop(self) -> None:
         """Stop what was started."""
         self._stack("down")

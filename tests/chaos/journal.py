@@ -6,6 +6,7 @@ else is answered, a 500 or a refusal without its shape, is *wrong* and a finding
 """
 
 import asyncio
+import itertools
 import json
 import random
 import re
@@ -13,6 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -73,8 +75,20 @@ class Journal:
 class Load:
     """``with Load(api, journal, seed) as load:`` works until the block ends, then converges."""
 
-    def __init__(self, api: Api, journal: Journal, seed: int, *, workers: int = 8) -> None:
+    def __init__(
+        self,
+        api: Api,
+        journal: Journal,
+        seed: int,
+        *,
+        workers: int = 8,
+        urls: Sequence[str] = (),
+        may_hang: bool = False,
+    ) -> None:
+        """With more than one of ``urls`` each attempt goes to the next of these gateways."""
         self.api, self.journal, self.seed = api, journal, seed
+        self._urls = itertools.cycle(urls or (api.url,))
+        self._may_hang = may_hang
         self.limited = {api.voucher(quantity=count): count for count in (5, 20, 60)}
         self.endless = [api.voucher(quantity=None) for _ in range(3)]
         self.cards = [self._card() for _ in range(2)]
@@ -172,9 +186,10 @@ class Load:
     ) -> tuple[str, int, str, Any]:
         headers = {"Idempotency-Key": key} if method != "GET" else {}
         try:
-            response = await client.request(method, path, json=body, headers=headers)
+            url = next(self._urls) + path
+            response = await client.request(method, url, json=body, headers=headers)
         except httpx.TransportError as error:
-            if isinstance(error, httpx.ReadTimeout):
+            if isinstance(error, httpx.ReadTimeout) and not self._may_hang:
                 self.journal.wrong.append(f"{method} {path}: no answer in {CALL_S} s")
             return "info", 0, type(error).__name__, None
         told = response.json() if response.content else None

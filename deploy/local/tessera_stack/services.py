@@ -306,10 +306,20 @@ def _named(state: State, service: str) -> list[str]:
 
 
 def restart(state: State, service: str) -> None:
-    """Restart all processes, or those of one service; returns when they are ready."""
-    names = _named(state, service) if service else ["all"]
-    supervisorctl(state, "restart", *names)
-    wait_until_ready(state)
+    """Restart all processes, or those of one service; returns when they are ready.
+
+    Of a service that has several, one after the other, so that the others do its work meanwhile.
+    """
+    names = _named(state, service) if service else list(state.read().get("health", {}))
+    owners = [name.partition("-")[0] for name in names]
+    alone = [name for name in names if owners.count(name.partition("-")[0]) == 1]
+    if alone:
+        supervisorctl(state, "restart", *alone)
+        wait_until_ready(state)
+    for name in names:
+        if name not in alone:
+            supervisorctl(state, "restart", name)
+            wait_until_ready(state)
 
 
 def kill(state: State, service: str) -> None:

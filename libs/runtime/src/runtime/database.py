@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import orjson
 
-from runtime import secrets
+from runtime import limits, secrets
 from runtime.settings import Settings
 
 Connection: TypeAlias = (
@@ -21,6 +21,7 @@ INFRASTRUCTURE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """Postgres is away, starting or out of room: whatever was tried may be tried again as it is."""
 
@@ -80,7 +81,13 @@ async def connect(settings: Settings, service: str) -> "asyncpg.Connection[async
 
 
 def _server_settings(service: str) -> dict[str, str]:
-    return {"search_path": service, "application_name": f"tessera-{service}", "jit": "off"}
+    return {
+        "search_path": service,
+        "application_name": f"tessera-{service}",
+        "jit": "off",
+        # A process that is stopped inside a transaction holds rows, and the lock of the log.
+        "idle_in_transaction_session_timeout": f"{limits.IDLE_IN_TRANSACTION_S_MAX}s",
+    }
 
 
 async def prepare_connection(connection: Connection) -> None:

@@ -118,6 +118,7 @@ class Host(Protocol):
     pool: Pool
     bus: Bus
     positions: Positions
+    caught_up: asyncio.Event
 
     def wake_relay(self) -> None:
         """Tell the relay that events were committed."""

@@ -12,6 +12,12 @@ RETRY_DELAY_S_MAX = 5.0
 CONTENTION_RETRIES_MAX = 5
 """How often a whole batch is tried again after a conflict before it is taken apart."""
 
+IDLE_IN_TRANSACTION_S_MAX = 15
+"""How long Postgres waits inside a transaction for a process that may be stopped, and holds its locks."""
+
+RELAY_IDLE_S_MAX = 10
+"""How long a relay may be silent before Postgres lets a sister process publish."""
+
 RELAY_EVENTS_MAX = 1_000
 """Events that the relay publishes before it saves its cursor."""
 

@@ -25,8 +25,6 @@ WOKEN = "tessera_relay"
 """The channel of notifications. Services of one database share it: a look too many does no harm."""
 STEP_DOWN = "step down"
 """What a notification says, with the service's name, to a relay that shall let somebody else publish."""
-IDLE_S_MAX = 10
-"""A relay that Postgres has not heard of for so long is stopped or cut off, and loses its election."""
 
 
 class Cursor(NamedTuple):
@@ -123,7 +121,8 @@ class Relay:
             # A lost cursor only repeats events, so its commits need not wait for the disk.
             await connection.execute("SET synchronous_commit = off")
             # A process that is stopped keeps its lock; its sister shall not wait for it for ever.
-            await connection.execute(f"SET idle_session_timeout = '{IDLE_S_MAX}s'")
+            idle_s_max = limits.RELAY_IDLE_S_MAX
+            await connection.execute(f"SET idle_session_timeout = '{idle_s_max}s'")
             cursor = await read_cursor(connection)
             while not self._shall_step_down:
                 cursor = await self.publish_next(connection, cursor)

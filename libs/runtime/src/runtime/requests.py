@@ -75,7 +75,11 @@ class RequestConsumer:
         )
 
     async def take(self, records: Sequence[Record]) -> None:
-        """Answer a batch. What must first see a write waits by itself and holds nobody up."""
+        """Answer a batch. What must first see a write waits by itself and holds nobody up.
+
+        A service that has just started answers nothing from a replica that is older than the question.
+        """
+        await self.host.caught_up.wait()
         asked: list[Asked] = []
         sends: list[Outgoing] = []
         for record in records:
@@ -96,6 +100,11 @@ class RequestConsumer:
         for record in records:
             self._done[TopicPartition(prefix + record.topic, record.partition)] = record.offset + 1
         metrics.BATCH_SIZE.labels(self.name).observe(len(records))
+
+    async def finish(self) -> None:
+        """Answer those that still wait for a write: nobody else will."""
+        if self._late:
+            await asyncio.wait(self._late)
 
     async def _answer_later(self, asked: Asked) -> None:
         try:

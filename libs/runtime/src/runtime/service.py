@@ -78,6 +78,9 @@ class Service:
         """Where health and metrics are served, once it has started."""
         self.is_ready = False
         self._waits_for = "starting or stopping"
+        self.caught_up = asyncio.Event()
+        """The read models show what there was when the service began: requests are answered from now."""
+        self.caught_up.set()
         self._with_rpc = with_rpc
         self._broker: KafkaBroker | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,6 +139,7 @@ class Service:
         if self.name in topics.SERVICES and self.name != "engine":
             self.relay = Relay(self.settings, self.name, bus)
             self._relay_task = asyncio.create_task(self.relay.run())
+        self.caught_up.clear()
         await self._start_consumers()
         for worker in self.background:
             self._spawn(self._supervise(worker))
@@ -160,9 +164,11 @@ class Service:
             self._spawn(_every(OFFSET_CARE_S, consumer.look_after_offsets))
 
     async def _catch_up(self) -> None:
+        """Wait until the read models show what there was at the start."""
         for consumer in self.consumers:
             if isinstance(consumer, ProjectionConsumer):
                 await self._until_caught_up(consumer)
+        self.caught_up.set()
         self._waits_for = "starting or stopping"
 
     async def _until_caught_up(self, consumer: ProjectionConsumer) -> None:
@@ -183,6 +189,9 @@ class Service:
         self.is_ready = False
         for close in self._closing[::-1][: self._closing_first()]:
             await _quietly(close)
+        for consumer in self.consumers:
+            if isinstance(consumer, RequestConsumer):
+                await _quietly(consumer.finish)
         await _cancel(self._tasks)
         if self.relay is not None and self._relay_task is not None:
             relay = self.relay
