@@ -42,7 +42,7 @@ logs: install ## Follow the logs (SERVICE=ledger)
 	@$(STACK) logs $(SERVICE)
 
 .PHONY: restart
-restart: install ## Restart all services, or one (SERVICE=ledger)
+restart: install ## Restart all services, or one (SERVICE=ledger); of several processes one by one
 	@$(STACK) restart $(SERVICE)
 
 .PHONY: kill
