@@ -60,7 +60,14 @@ def test_switches_of_the_client_side_key(system: System) -> None:
     refused = client.call("POST", "/client/v1/redemptions", cart(code))
     assert (refused.key, "client_redeem_enabled" in refused.json["details"]) == ("forbidden", True)
     assert client.must("POST", "/client/v1/validations", cart(code))["valid"] is True
+    assert client.call("POST", f"/client/v1/redeem?code={code}", {}).key == "forbidden"
     assert api.redeem(code).status == 200
+    given = {"customer": {"source_id": "ann"}, "voucher": api.voucher()}
+    assert client.call("POST", "/client/v1/publish", given).key == "forbidden"
+    management.must("PUT", path, {"client_publish_enabled": True})
+    wait_until(
+        lambda: client.call("POST", "/client/v1/publish", given).status == 200, "the other switch"
+    )
     other = {**client.headers, "Origin": "https://other.example"}
     elsewhere = client.call("POST", "/client/v1/validations", cart(code), headers=other)
     assert (elsewhere.status, elsewhere.key) == (401, "unauthorized")

@@ -255,6 +255,13 @@ def test_promotions_are_found_and_redeemed_as_before_stacks(api: Api) -> None:
     assert found["valid"] is True
     assert [one["id"] for one in found["promotions"]] == [five["id"], ten["id"]]
     assert [one["order"]["total_amount"] for one in found["promotions"]] == [1500, 1800]
+    rich = {"1": {"name": "order.amount", "conditions": {"$more_than": [50_000]}}}
+    rule = api.must("POST", "/v1/validation-rules", {"name": unique("Rich"), "rules": rich})["id"]
+    dear = tier(api, made, percent(50), validation_rules=[rule])
+    path = "/v1/promotions/validation"
+    assert len(api.must("POST", path, {"order": {"amount": 2000}})["promotions"]) == 2
+    audience = api.must("POST", f"{path}?audienceRulesOnly=true", {"order": {"amount": 2000}})
+    assert [one["id"] for one in audience["promotions"]] == [five["id"], ten["id"], dear["id"]]
     one = api.must(
         "POST", f"/v1/promotions/tiers/{ten['id']}/validation", {"order": {"amount": 2000}}
     )
@@ -274,6 +281,14 @@ def test_client_side_calls(api: Api) -> None:
         "Origin": "https://shop.example",
     }
     client = Api(api.url, headers, api.project_id)
+    event = client.must(
+        "POST", "/client/v1/events", {"event": "cart_seen", "customer": {"source_id": "ann"}}
+    )
+    assert (event["type"], event["customer"]["source_id"]) == ("cart_seen", "ann")
+    published = {"customer": {"source_id": "ann"}, "voucher": api.voucher()}
+    assert client.call("POST", "/client/v1/publish", published).status == 403, "not allowed yet"
+    offered = client.must("POST", "/client/v1/qualifications", {"order": {"amount": 2000}})
+    assert [one["id"] for one in offered["redeemables"]["data"]] == [published["voucher"]]
     tier(api, promotion(api), percent(10))
     wait_until(
         lambda: client.must("GET", "/client/v1/promotions/tiers")["total"] == 1,

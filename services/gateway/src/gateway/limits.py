@@ -15,12 +15,6 @@ LIST_LENGTH_MAX = 10_000
 QUERY_FIELDS_MAX = 200
 """Parameters of one query."""
 
-PROMOTIONS_TRIED_MAX = 150
-"""Newest promotion tiers that the deprecated search for promotions tries."""
-
-PROMOTIONS_SHOWN_MAX = 50
-"""Promotion tiers that the deprecated search for promotions shows."""
-
 QUERY_DEPTH_MAX = 5
 """Nesting of names in a query."""
 

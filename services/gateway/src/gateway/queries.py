@@ -260,18 +260,6 @@ async def tiers_of_campaigns(
     )
 
 
-async def newest_tiers(connection: Connection, project_id: str, limit: int) -> list[Record]:
-    """Return the newest promotion tiers that are switched on."""
-    return await connection.fetch(
-        """
-        SELECT * FROM promotion_tiers WHERE project_id = $1 AND active
-        ORDER BY created_at DESC, id DESC LIMIT $2
-        """,
-        project_id,
-        limit,
-    )
-
-
 async def promotion_stacks(
     connection: Connection, project_id: str, stack_ids: Sequence[str]
 ) -> list[Record]:

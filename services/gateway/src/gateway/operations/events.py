@@ -1,10 +1,10 @@
-"""``POST /v1/events``."""
+"""``POST /v1/events``, and the same from a browser or an app."""
 
 from contracts import ids, public
 from contracts.customers import RecordCustomEvent
 from contracts.errors import JsonObject
 from gateway.body import NAME, OBJECT, required
-from gateway.http import Call, operation
+from gateway.http import CLIENT, Call, operation
 
 FIELDS = {
     "event": required(NAME),
@@ -18,6 +18,16 @@ FIELDS = {
 @operation("POST", "/v1/events", fields=FIELDS)
 async def track_custom_event(call: Call) -> JsonObject:
     """Record that a customer did something."""
+    return await _record(call)
+
+
+@operation("POST", "/client/v1/events", fields=FIELDS, auth=CLIENT)
+async def track_custom_event_client_side(call: Call) -> JsonObject:
+    """Record that a customer did something, from a browser or an app."""
+    return await _record(call)
+
+
+async def _record(call: Call) -> JsonObject:
     name, customer = call.body["event"], call.body["customer"]
     command = RecordCustomEvent(
         event_id=call.new_id("evt"),

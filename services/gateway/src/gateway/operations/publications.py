@@ -8,7 +8,7 @@ from contracts.errors import InvalidPayload, JsonObject
 from contracts.limits import CODES_PER_PUBLICATION_MAX
 from gateway import queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
-from gateway.http import Call, operation
+from gateway.http import CLIENT, Call, operation
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
 from gateway.query import (
@@ -42,7 +42,24 @@ JOIN_ONCE = Query(
 @operation("POST", "/v1/publications", fields=FIELDS, query=JOIN_ONCE)
 async def create_publication(call: Call) -> JsonObject:
     """Assign a code, or free codes of a campaign, to a customer."""
-    customer = call.body.get("customer")
+    return await _publish(call, call.body)
+
+
+@operation(
+    "POST",
+    "/client/v1/publish",
+    fields=FIELDS,
+    query=JOIN_ONCE,
+    auth=CLIENT,
+    setting="client_publish_enabled",
+)
+async def publish_client_side(call: Call) -> JsonObject:
+    """Assign a code to a customer, from a browser or an app, where the project allows it."""
+    return await _publish(call, call.body)
+
+
+async def _publish(call: Call, body: JsonObject) -> JsonObject:
+    customer = body.get("customer")
     if isinstance(customer, str):
         customer = {"source_id": customer}
     if not isinstance(customer, dict) or not (customer.get("id") or customer.get("source_id")):
@@ -52,8 +69,8 @@ async def create_publication(call: Call) -> JsonObject:
             raise InvalidPayload(f"customer.{name}: must be text", prop=f"customer.{name}")
     if not customer.get("id"):
         customer = {**customer, "id": ids.customer_id(call.project_id, customer["source_id"])}
-    campaign, count = _campaign(call.body.get("campaign"))
-    voucher = call.body.get("voucher")
+    campaign, count = _campaign(body.get("campaign"))
+    voucher = body.get("voucher")
     if (campaign is None) == (voucher is None):
         raise InvalidPayload("campaign: name either a campaign or a voucher", prop="campaign")
     command = Publish(
@@ -63,9 +80,9 @@ async def create_publication(call: Call) -> JsonObject:
         count=count,
         voucher=voucher,
         join_once=read_parameters(call).get("join_once"),
-        source_id=call.body.get("source_id"),
-        channel=call.body.get("channel") or "API",
-        metadata=call.body.get("metadata") or {},
+        source_id=body.get("source_id"),
+        channel=body.get("channel") or "API",
+        metadata=body.get("metadata") or {},
     )
     scopes = [f"customer/{customer['id']}"]
     reply = await call.command("distribution", campaign or voucher or "", command, remember=scopes)

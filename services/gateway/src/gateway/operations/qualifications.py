@@ -42,19 +42,25 @@ async def _qualify(call: Call) -> JsonObject:
         read_session(body["session"])  # looking holds nothing
     options = read_options(body.get("options") or {})
     stack = {name: body[name] for name in STACK if name in body}
+    answer = await qualify(call, stack, body.get("scenario") or "ALL", options)
+    if "validation_rules" in options.expand:
+        await _show_assignments(call, answer["redeemables"]["data"])
+    return answer
+
+
+async def qualify(
+    call: Call, stack: JsonObject, scenario: Scenario, options: QualificationOptions
+) -> JsonObject:
+    """Ask the engine; whatever was written in the project before may be offered now."""
     command = Qualify(
         stack=StackRequest(redeemables=[], **stack),
-        scenario=body.get("scenario") or "ALL",
+        scenario=scenario,
         options=options,
         now=clock.now(),
         api_key_id=call.key.key_id,
     )
-    # Whatever was written in the project before may be offered now.
     reply = await call.request(call.request_id, command, scopes=["*"])
-    answer = reply.body or {}
-    if "validation_rules" in options.expand:
-        await _show_assignments(call, answer["redeemables"]["data"])
-    return answer
+    return reply.body or {}
 
 
 STACK = ("customer", "order", "metadata", "tracking_id")

@@ -4,17 +4,17 @@ Each is a stack of one on its way to the engine and the ledger; only its body an
 Deprecated by the public API, kept for the shops that still call them.
 """
 
-import asyncio
 import re
 from typing import Any
 
 from contracts import public
-from contracts.engine import StackRequest
+from contracts.engine import QualificationOptions, Scenario, StackRequest
 from contracts.errors import InvalidQueryParams, JsonObject
 from contracts.payload import refuse
 from gateway import limits, queries, views
 from gateway.body import OBJECT, TEXT
 from gateway.http import CLIENT, Call, not_found, operation
+from gateway.operations.qualifications import STACK, qualify
 from gateway.operations.redemptions import redeem
 from gateway.operations.validations import read_stack, validate
 from gateway.operations.vouchers import one_voucher
@@ -92,6 +92,7 @@ async def redeem_voucher(call: Call) -> JsonObject:
     "POST",
     "/client/v1/redeem",
     auth=CLIENT,
+    setting="client_redeem_enabled",
     fields=VOUCHER_FIELDS,
     query=Query(code=Parameter(WORD), **TRACKED.parameters),
     is_answer_kept=False,
@@ -133,7 +134,7 @@ async def redeem_promotion(call: Call) -> JsonObject:
 
 ALL_TIERS = Query(
     audienceRulesOnly=Parameter(
-        FLAG, about="Only false: see the qualification scenario AUDIENCE_ONLY"
+        FLAG, about="Only rules on the customer count, as in the scenario AUDIENCE_ONLY"
     )
 )
 
@@ -143,26 +144,37 @@ ALL_TIERS = Query(
 )
 async def validate_promotions(call: Call) -> JsonObject:
     """Find the promotion tiers that apply to an order, each alone. Deprecated: use qualifications."""
-    if read_parameters(call).get("audienceRulesOnly"):
-        raise InvalidQueryParams("audienceRulesOnly: must be false; use the scenario AUDIENCE_ONLY")
-    await call.fresh()
+    scenario: Scenario = (
+        "AUDIENCE_ONLY" if read_parameters(call).get("audienceRulesOnly") else "ALL"
+    )
+    body = {name: value for name, value in call.body.items() if value is not None}
+    stack = {name: body[name] for name in STACK if name in body}
+    answer = await qualify(call, stack, scenario, ONLY_TIERS)
+    found = {entry["id"]: entry for entry in answer["redeemables"]["data"]}
+    await call.fresh("*")
     async with call.gateway.connection() as connection:
-        rows = await queries.newest_tiers(connection, call.project_id, limits.PROMOTIONS_TRIED_MAX)
+        rows = await queries.promotion_tiers(connection, call.project_id, list(found))
         tiers = await views.promotion_tiers(connection, call.project_id, rows)
-    stacks = [_stack_of_one("promotion_tier", tier["id"], call.body) for tier in tiers]
-    answers = await asyncio.gather(*(validate(call, stack) for stack in stacks))
-    shown = [
-        _validated_tier(call, tier, answer, call.body)
-        for tier, answer in zip(tiers, answers, strict=True)
-        if answer["valid"]
-    ]
-    shown.sort(key=lambda tier: tier["hierarchy"])
-    tracking_id = next((answer["tracking_id"] for answer in answers if "tracking_id" in answer), "")
+    shown = [_validated_tier(call, tier, _alone(answer, found[tier["id"]]), body) for tier in tiers]
     return {
         "valid": bool(shown),
-        "tracking_id": tracking_id or call.body.get("tracking_id") or call.new_id("track"),
-        "promotions": shown[: limits.PROMOTIONS_SHOWN_MAX],
+        "tracking_id": _tracking_id(call, answer, body),
+        "promotions": sorted(shown, key=lambda tier: tier["hierarchy"]),
     }
+
+
+ONLY_TIERS = QualificationOptions(
+    limit=limits.QUALIFICATIONS_SHOWN_MAX,
+    filters={"resource_type": {"conditions": {"$is": ["promotion_tier"]}}},
+    expand=["redeemable", "category"],
+)
+
+
+def _alone(answer: JsonObject, entry: JsonObject) -> JsonObject:
+    """Return an entry of a qualification as a validation of nothing else would show it."""
+    shared = {name: answer[name] for name in ("tracking_id",) if name in answer}
+    order = {"order": entry["order"]} if "order" in entry else {}
+    return {"valid": True, "redeemables": [entry], **shared, **order}
 
 
 async def _tier(call: Call) -> JsonObject:
