@@ -63,6 +63,7 @@ WITHOUT_MODEL = frozenset(
     {
         "GET /client/v1/validate 200",
         "GET /v1/segments 200",
+        "POST /client/v1/publish 200",
         "POST /client/v1/redeem 200",
         "POST /v1/campaigns/{campaignId}/disable 200",
         "POST /v1/campaigns/{campaignId}/enable 200",
