@@ -48,6 +48,11 @@ class OwnWrites:
             self._newest[place] = _Newest(newest, forget_at)
         self._forget()
 
+    def knows(self, project_id: str, scope: str) -> bool:
+        """Whether anything was written under the scope of late."""
+        known = self._newest.get((project_id, scope))
+        return known is not None and known.forget_at > self._now()
+
     def _forget(self) -> None:
         # The oldest stand first, and all live equally long.
         now = self._now()

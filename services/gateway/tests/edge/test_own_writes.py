@@ -62,6 +62,17 @@ def test_a_reply_without_positions_leaves_nothing() -> None:
     assert len(writes) == 0
 
 
+def test_a_scope_is_known_for_as_long_as_it_is_remembered() -> None:
+    now = 0.0
+    writes = OwnWrites(now=lambda: now)
+    writes.remember("p", "ledger", [at(5)], ["named-customer/cust_1"])
+    assert writes.knows("p", "named-customer/cust_1")
+    assert not writes.knows("q", "named-customer/cust_1")
+    assert not writes.knows("p", "named-customer/cust_2")
+    now = limits.REMEMBERED_WRITES_S
+    assert not writes.knows("p", "named-customer/cust_1")
+
+
 def test_the_list_of_projects_waits_for_projects_of_every_kind() -> None:
     writes = OwnWrites()
     writes.remember("p", "gateway", [at(3, "gateway")], [])

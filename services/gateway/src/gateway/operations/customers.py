@@ -1,10 +1,11 @@
 """``/v1/customers``."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from contracts import ids, public
 from contracts.customers import UpsertCustomer
-from contracts.errors import InvalidQueryParams, JsonObject
+from contracts.errors import InvalidQueryParams, JsonObject, Unavailable
 from gateway import limits, queries, upserts, views
 from gateway.body import NAME, OBJECT, TEXT
 from gateway.http import Call, not_found, operation
@@ -26,6 +27,7 @@ FIELDS = {
     "system_metadata": OBJECT,
 }
 CREATE_FIELDS = {"id": NAME, **FIELDS}
+NAMED_POLL_S = 0.01
 
 
 @operation("POST", "/v1/customers", fields=CREATE_FIELDS)
@@ -45,6 +47,8 @@ async def update_customer(call: Call) -> JsonObject:
     is_id = name.startswith("cust_")
     customer_id = name if is_id else ids.customer_id(call.project_id, name)
     changes = call.body if is_id else {"source_id": name, **call.body}
+    if _is_named(call, customer_id):
+        await one_customer(call, customer_id)
     command = UpsertCustomer(customer_id=customer_id, changes=changes, must_exist=True)
     return await _upsert(call, command)
 
@@ -149,11 +153,48 @@ async def one_customer(call: Call, name: str) -> JsonObject:
     """Show a customer; raises 404."""
     derived = ids.customer_id(call.project_id, name)
     await call.fresh(f"customer/{name}", f"customer/{derived}")
-    async with call.gateway.connection() as connection:
-        row = await queries.customer(connection, call.project_id, name)
+    row = await _row(call, name)
+    if row is None and (_is_named(call, name) or _is_named(call, derived)):
+        row = await _row_to_come(call, name)
     if row is None:
         raise not_found("customer", name)
     totals = {
         field: row[field] or 0 for field in ("redeemed", "failed", "rolled_back", "gift_amount")
     }
     return public.customer(row["doc"], totals)
+
+
+async def _row(call: Call, name: str) -> queries.Record | None:
+    async with call.gateway.connection() as connection:
+        return await queries.customer(connection, call.project_id, name)
+
+
+# -- customers that something else has named ----------------------------------------------------------
+
+
+def named_customer(customer: JsonObject | None) -> list[str]:
+    """Return the scope under which a write is remembered that also makes its customer.
+
+    The customer's own service hears of it by an event, so for a moment nobody can show the customer.
+    Of one who is named by an id alone nothing is made.
+    """
+    told = {name for name, value in (customer or {}).items() if value is not None}
+    if customer is None or told <= {"id", "object"}:
+        return []
+    return [f"named-customer/{customer['id']}"]
+
+
+def _is_named(call: Call, customer_id: str) -> bool:
+    return call.gateway.writes.knows(call.project_id, f"named-customer/{customer_id}")
+
+
+async def _row_to_come(call: Call, name: str) -> queries.Record:
+    """Wait for a customer that there will be; raises ``Unavailable`` when that takes too long."""
+    try:
+        async with asyncio.timeout(call.gateway.service.settings.projection_wait_s):
+            while (row := await _row(call, name)) is None:
+                await asyncio.sleep(NAMED_POLL_S)
+            return row
+    except TimeoutError:
+        message = "what was just written is not yet readable"
+        raise Unavailable(message) from None

@@ -9,6 +9,7 @@ from contracts.limits import CODES_PER_PUBLICATION_MAX
 from gateway import queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
 from gateway.http import CLIENT, Call, operation
+from gateway.operations.customers import named_customer
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
 from gateway.query import (
@@ -86,6 +87,8 @@ async def _publish(call: Call, body: JsonObject) -> JsonObject:
     )
     scopes = [f"customer/{customer['id']}"]
     reply = await call.command("distribution", campaign or voucher or "", command, remember=scopes)
+    if reply["publication"].get("result", "SUCCESS") == "SUCCESS":
+        call.remember("distribution", named_customer(customer))
     return await _shown(call, reply["publication"])
 
 

@@ -10,6 +10,7 @@ from contracts.ledger import RollBack
 from gateway import limits, queries, views
 from gateway.body import OBJECT, TEXT, Kind
 from gateway.http import CLIENT, ApiError, Call, not_found, operation
+from gateway.operations.customers import named_customer
 from gateway.operations.validations import FIELDS, first_code, read_stack, scopes_of
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
@@ -76,6 +77,7 @@ def _remember(call: Call, event: JsonObject) -> None:
     named |= _tiers_of(event)
     if event.get("parent_id"):
         named.add(f"redemption/{event['parent_id']}")
+    named.update(named_customer(event.get("customer")))
     call.remember("ledger", sorted(named))
 
 
