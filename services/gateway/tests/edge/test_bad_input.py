@@ -107,7 +107,7 @@ async def test_other_media_types_are_refused(front: Front) -> None:
 
 
 async def test_every_property_of_a_wrong_type_is_named(front: Front) -> None:
-    keys = await front.project()
+    keys = await front.project(client_publish_enabled=True)
     for one in WRITES:
         await wrong_types_are_named(front, keys, one)
     assert front.services.asked == []
@@ -127,7 +127,7 @@ async def wrong_types_are_named(front: Front, keys: Keys, one: Operation) -> Non
 
 
 async def test_no_value_of_any_property_is_a_fault(front: Front) -> None:
-    keys = await front.project()
+    keys = await front.project(client_publish_enabled=True)
     for one in WRITES:
         await odd_values_are_answered(front, keys, one)
 
