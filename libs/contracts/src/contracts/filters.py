@@ -195,6 +195,9 @@ def _values(sent: Any) -> Values:
 def _number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
+    if isinstance(value, str) and value[:1].isalpha():
+        # Most texts: an exception for each of them is what a long list of values would cost.
+        return None
     try:
         number = Decimal(str(value))
     except InvalidOperation:
@@ -205,7 +208,7 @@ def _number(value: Any) -> Decimal | None:
 def _instant(value: Any) -> datetime | None:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if not isinstance(value, str) or len(value) < len("2026-01-31"):
+    if not isinstance(value, str) or len(value) < len("2026-01-31") or value[:1].isalpha():
         return None
     try:
         moment = datetime.fromisoformat(value)

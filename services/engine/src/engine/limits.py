@@ -42,6 +42,12 @@ BEST_DEAL_STEPS_MAX = 2_000
 BEST_DEAL_LINE_STEPS_MAX = 40_000
 """The same, times the lines of the order."""
 
+EFFORT_MAX = 4_000_000
+"""Steps of work that a cart may be, as counted before it is priced; a step is about 0.1 µs of a core."""
+
+EFFORT_OF_OFFERS_MAX = 60_000_000
+"""The same for everything that one qualification may have to try."""
+
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
 

@@ -11,6 +11,8 @@ from engine import queries
 from engine.definitions import Definitions
 from engine.domain import counters
 from engine.domain.customer import tracking_id
+from engine.domain.definition import efforts_of
+from engine.domain.effort import refuse_too_many_offers
 from engine.domain.limit_rules import Subject
 from engine.domain.qualification import WAYS, Offer, Search, chosen, page
 from engine.domain.snapshot import Accounts, Snapshot
@@ -41,6 +43,7 @@ class Qualifying:
             raise refuse("order", f"is required for the scenario {request.scenario}")
         offered = await self._offered(snapshot)
         offers = chosen(offered.offers, request.scenario, request.options, snapshot.now)
+        _refuse_too_many(snapshot, offers)
         snapshot = await self._with_needs(snapshot, offered._replace(offers=tuple(offers)))
         entries, last = await self._entries(snapshot, request, offers)
         customer = snapshot.customer
@@ -146,6 +149,14 @@ class Qualifying:
         return snapshot._replace(
             accounts=Accounts(seen_accounts(snapshot.project_id, names, rows), {})
         )
+
+
+def _refuse_too_many(snapshot: Snapshot, offers: Sequence[Offer]) -> None:
+    """Refuse a large order over very many offers before it keeps everybody else waiting."""
+    items = (snapshot.request.order or {}).get("items")
+    lines = len(items) if isinstance(items, list) else 0
+    parts = (part for offer in offers for part in offer.parts)
+    refuse_too_many_offers((one for part in parts for one in efforts_of(part)), lines)
 
 
 def _sorted(chunk: Sequence[Offer], search: Search, request: Qualify) -> Sequence[Offer]:

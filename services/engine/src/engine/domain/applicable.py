@@ -77,7 +77,11 @@ class Entry(NamedTuple):
     @property
     def is_bounded(self) -> bool:
         """Say whether anything limits the units."""
-        return bool(self.counters) or any(name in self.caps for name in LINE_CAPS[:2])
+        # Written out, because it is asked for every line.
+        caps = self.caps
+        return bool(self.counters) or (
+            bool(caps) and ("quantity_limit" in caps or "aggregated_quantity_limit" in caps)
+        )
 
 
 EVERYTHING = Entry(

@@ -12,6 +12,7 @@ from contracts.errors import JsonObject
 from contracts.promotions import PromotionTier
 from contracts.vouchers import definition_version, effective_definition
 from engine.domain.discounts import Discount, read_discount
+from engine.domain.effort import Effort, effort_of_discount
 from engine.domain.rules import CompiledRule
 
 
@@ -63,6 +64,12 @@ class Code(NamedTuple):
     def uses_account(self) -> str:
         """The ledger's account of its uses."""
         return f"tier-uses/{self.id}" if self.is_tier else f"uses/{self.id}"
+
+
+def efforts_of(code: Code) -> list[Effort]:
+    """Return what it costs to price the code, and to ask its rules."""
+    own = effort_of_discount(code.definition.prepared)
+    return [own, *(rule.effort for rule in code.rules)]
 
 
 def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:

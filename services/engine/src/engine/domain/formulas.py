@@ -75,16 +75,20 @@ class Redeemed(NamedTuple):
 class Asked:
     """One redeemable's formulas are evaluated against this; ``line`` for those that ask about a line."""
 
-    __slots__ = ("facts", "line", "redeemed")
+    __slots__ = ("facts", "line", "memo", "redeemed")
 
     def __init__(self, facts: "Facts", redeemed: Redeemed, line: Line | None = None) -> None:
         self.facts = facts
         self.redeemed = redeemed
         self.line = line
+        self.memo: dict[Any, Any] = {}
+        """What is the same for every line: computed once, shared by all that :meth:`on` returns."""
 
     def on(self, line: Line) -> "Asked":
         """Return the same for one line."""
-        return Asked(self.facts, self.redeemed, line)
+        asked = Asked(self.facts, self.redeemed, line)
+        asked.memo = self.memo
+        return asked
 
     def amount(self, value: Value) -> int:
         """Return minor units, at least 0."""
@@ -93,7 +97,7 @@ class Asked:
             return min(
                 money.round_half_up(max(Fraction(0), result) * MINOR_UNITS), limits.AMOUNT_MAX
             )
-        return money.round_half_up(value.number or Fraction(0))
+        return _whole(value.number)
 
     def percent(self, value: Value) -> Fraction:
         """Return a percentage, 0 to 100, unrounded."""
@@ -104,16 +108,18 @@ class Asked:
     def quantity(self, value: Value) -> int:
         """Return a number of units: the nearest whole number, at least 0."""
         result = self._formula_result(value)
-        number = value.number if result is None else result
-        return min(
-            money.round_half_up(max(Fraction(0), number or Fraction(0))), limits.QUANTITY_MAX
-        )
+        return min(_whole(value.number if result is None else result), limits.QUANTITY_MAX)
 
     def _formula_result(self, value: Value) -> Fraction | None:
         if value.formula is None:
             return None
-        result = evaluate(value.formula, self.lookup)
-        return result if isinstance(result, Fraction) else None
+        if value.is_per_line:
+            return _number_of(evaluate(value.formula, self.lookup))
+        if id(value) not in self.memo:
+            # The value itself is kept too: its id is good for as long as it is there.
+            self.memo[id(value)] = value, _number_of(evaluate(value.formula, self.lookup))
+        result: Fraction | None = self.memo[id(value)][1]
+        return result
 
     def lookup(self, name: str, key: str | None) -> Operand:
         """Return a variable's value, or an attribute of metadata."""
@@ -149,17 +155,39 @@ class Asked:
         return self.facts.now.tzinfo
 
 
-def unit_price(line: Line) -> Fraction:
+def _number_of(result: Operand) -> Fraction | None:
+    return result if isinstance(result, Fraction) else None
+
+
+def _whole(number: Fraction | None) -> int:
+    """Return the nearest whole number, at least 0."""
+    if number is None or number.numerator <= 0:
+        return 0
+    return number.numerator if number.denominator == 1 else money.round_half_up(number)
+
+
+def unit_price(line: Line) -> int | Fraction:
     """Return what one unit costs."""
     if line.price is not None:
-        return Fraction(line.price)
+        return line.price
     return Fraction(line.amount, line.quantity) if line.quantity else Fraction(0)
 
 
 def _extreme(sign: int) -> Callable[[Asked], Line | None]:
     def find(asked: Asked) -> Line | None:
-        lines = asked.cart.lines if asked.cart else []
-        return min(lines, key=lambda line: (sign * unit_price(line), line.subtotal), default=None)
+        cart = asked.cart
+        if cart is None:
+            return None
+        # Of one step: units that it adds change the lines or the amount.
+        key = (sign, len(cart.lines), cart.amount)
+        if key not in asked.memo:
+            asked.memo[key] = min(
+                cart.lines,
+                key=lambda line: (sign * unit_price(line), line.subtotal),
+                default=None,
+            )
+        found: Line | None = asked.memo[key]
+        return found
 
     return find
 

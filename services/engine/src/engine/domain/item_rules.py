@@ -4,6 +4,7 @@ A rule selects lines (by what they sell, or by metadata of the product) and says
 satisfy the rules inside it. Those look at one line, or at all selected lines together.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,10 +19,42 @@ from engine.domain.conditions import (
     property_of,
 )
 from engine.domain.order import Line
-from engine.domain.products import products_of
+from engine.domain.products import Products, products_of
 from engine.domain.tree import lay_out
 
-LineTest = Callable[[Line, Sequence[Line], datetime], bool]
+
+class Selected(list[Line]):
+    """The lines that a rule selects. What is asked of all of them is worked out once, not once per line."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        super().__init__(lines)
+        self._known: dict[Any, Any] = {}
+
+    def total(self, measure: "Callable[[Line], int]", key: str | None = None) -> int:
+        """Return the sum over all lines, or over those whose product has the property ``key``."""
+        name = (measure, key)
+        if name not in self._known:
+            self._known[name] = sum(
+                measure(one)
+                for one in self
+                if key is None or product_metadata(one).get(key) is not None
+            )
+        return int(self._known[name])
+
+    def quantity_of(self, line: Line, name: str) -> int:
+        """Return the units of all lines with the same ``product_id`` or ``sku_id``."""
+        wanted = getattr(line, name)
+        if wanted is None:
+            return line.quantity
+        if name not in self._known:
+            units: Counter[str] = Counter()
+            for one in self:
+                units[getattr(one, name)] += one.quantity
+            self._known[name] = units
+        return int(self._known[name][wanted])
+
+
+LineTest = Callable[[Line, Selected, datetime], bool]
 """Gets a line, all lines that the rule selects, and ``now``."""
 
 ItemsTest = Callable[[Sequence[Line], datetime], bool]
@@ -43,6 +76,8 @@ class Selection(NamedTuple):
 
     selects: Selects
     operator: str = "$is"
+    products: Products | None = None
+    """Which lines they are, where it names products."""
 
     @property
     def is_wanted(self) -> bool:
@@ -64,7 +99,7 @@ def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemRule:
     if name in _QUANTIFIERS:
         operator, values = only_values(leaf.get("conditions"), WANTED)
         products = products_of(project_id, names_of(values))
-        selection = Selection(lambda line, _now: products.covers(line), operator)
+        selection = Selection(lambda line, _now: products.covers(line), operator, products)
         test = _QUANTIFIERS[name](selection, inner)
         return ItemRule(test, products.collection_ids, _discounts(name, selection))
     if name in _BY_METADATA:
@@ -138,9 +173,8 @@ def _aggregate_by_property(name: str, leaf: JsonObject) -> LineTest:
     key, measure = property_of(leaf), _WITH_PROPERTY[name]
     compare = compile_conditions(leaf.get("conditions"), is_number=True)
 
-    def test(_line: Line, selected: Sequence[Line], now: datetime) -> bool:
-        having = (one for one in selected if product_metadata(one).get(key) is not None)
-        return compare(sum(measure(one) for one in having), now)
+    def test(_line: Line, selected: Selected, now: datetime) -> bool:
+        return compare(selected.total(measure, key), now)
 
     return test
 
@@ -153,19 +187,15 @@ def _amount(line: Line) -> int:
     return line.amount
 
 
-def _same_product(line: Line, selected: Sequence[Line]) -> int:
-    return sum(one.quantity for one in selected if one is line or _is_same(one, line, "product_id"))
+def _same_product(line: Line, selected: Selected) -> int:
+    return selected.quantity_of(line, "product_id")
 
 
-def _same_sku(line: Line, selected: Sequence[Line]) -> int:
-    return sum(one.quantity for one in selected if one is line or _is_same(one, line, "sku_id"))
+def _same_sku(line: Line, selected: Selected) -> int:
+    return selected.quantity_of(line, "sku_id")
 
 
-def _is_same(one: Line, other: Line, name: str) -> bool:
-    return getattr(one, name) is not None and getattr(one, name) == getattr(other, name)
-
-
-Measure = Callable[[Line, Sequence[Line]], int]
+Measure = Callable[[Line, Selected], int]
 
 _WITH_PROPERTY: dict[str, Callable[[Line], int]] = {
     "product.metadata.aggregated_quantity": _quantity,
@@ -175,8 +205,8 @@ _NUMBERS: dict[str, Measure] = {
     "order.items.quantity": lambda line, _selected: line.quantity,
     "order.items.price": lambda line, _selected: line.price or 0,
     "order.items.amount": lambda line, _selected: line.amount,
-    "order.items.aggregated_quantity": lambda _line, selected: sum(map(_quantity, selected)),
-    "order.items.aggregated_amount": lambda _line, selected: sum(map(_amount, selected)),
+    "order.items.aggregated_quantity": lambda _line, selected: selected.total(_quantity),
+    "order.items.aggregated_amount": lambda _line, selected: selected.total(_amount),
     "product.price": lambda line, _selected: line.price or 0,
     "product.quantity": _same_product,
     "sku.price": lambda line, _selected: line.price or 0,
@@ -187,8 +217,13 @@ _NUMBERS: dict[str, Measure] = {
 # -- how many lines ------------------------------------------------------------------------------------
 
 
-def _selected(selection: Selection, lines: Iterable[Line], now: datetime) -> list[Line]:
-    return [line for line in lines if selection.selects(line, now)]
+def _selected(selection: Selection, lines: Sequence[Line], now: datetime) -> Selected:
+    products = selection.products
+    if products is None or products.collection_ids:
+        return Selected([line for line in lines if selection.selects(line, now)])
+    # The same, without a call for every line: most rules name products.
+    named, skus = products.product_ids, products.sku_ids
+    return Selected([line for line in lines if line.product_id in named or line.sku_id in skus])
 
 
 def _any(selection: Selection, inner: LineTest) -> ItemsTest:
@@ -196,7 +231,8 @@ def _any(selection: Selection, inner: LineTest) -> ItemsTest:
         if not selection.allows(lines, now):
             return False
         if selection.operator == "$not_intersect":
-            return any(inner(line, lines, now) for line in lines)
+            everything = Selected(lines)
+            return any(inner(line, everything, now) for line in lines)
         selected = _selected(selection, lines, now)
         holds = any(inner(line, selected, now) for line in selected)
         return holds is selection.is_wanted
@@ -207,7 +243,7 @@ def _any(selection: Selection, inner: LineTest) -> ItemsTest:
 def _every(selection: Selection, inner: LineTest) -> ItemsTest:
     def test(lines: Sequence[Line], now: datetime) -> bool:
         is_wanted = selection.is_wanted
-        matching = [line for line in lines if selection.selects(line, now) is is_wanted]
+        matching = Selected([line for line in lines if selection.selects(line, now) is is_wanted])
         return (
             bool(lines)
             and len(matching) == len(lines)
@@ -232,7 +268,9 @@ def _extreme(sign: int) -> Callable[[Selection, LineTest], ItemsTest]:
                 return False
             chosen = min(priced, key=lambda line: (sign * (line.price or 0), line.subtotal))
             is_wanted = selection.is_wanted
-            return selection.selects(chosen, now) is is_wanted and inner(chosen, [chosen], now)
+            return selection.selects(chosen, now) is is_wanted and inner(
+                chosen, Selected([chosen]), now
+            )
 
         return test
 
@@ -262,6 +300,9 @@ def _by_product_metadata(leaf: JsonObject) -> Selects:
     key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
     return lambda line, now: check(product_metadata(line).get(key), now)
 
+
+PRODUCT_RULES = frozenset(_QUANTIFIERS)
+"""Those whose condition names products, and is no comparison."""
 
 ITEM_RULES = frozenset(
     {*_QUANTIFIERS, *_BY_METADATA, *_WITH_PROPERTY}

@@ -25,6 +25,8 @@ class Products(NamedTuple):
         """Say whether the line is one of them."""
         if line.sku_id in self.sku_ids or line.product_id in self.product_ids:
             return True
+        if not self.collection_ids:
+            return False
         return any(name == ALL_PRODUCTS_ID or line.is_in(name) for name in self.collection_ids)
 
 

@@ -20,6 +20,7 @@ from engine.domain.conditions import (
     only_values,
     property_of,
 )
+from engine.domain.effort import NO_EFFORT, Effort, effort_of_rule
 from engine.domain.facts import Facts, Spent
 from engine.domain.item_rules import Selects
 from engine.domain.limit_rules import COUNTING_RULES, Limit, compile_limit
@@ -89,6 +90,8 @@ class CompiledRule(NamedTuple):
     after: tuple[tuple[int, TestAfter], ...]
     needs_holder: bool
     """Whether it asks who holds the code."""
+    effort: Effort
+    """What it costs to ask it."""
 
 
 class Violation(NamedTuple):
@@ -111,11 +114,15 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
     """Compile a rule as it was saved; never raises."""
     message = _message(rule)
     named = _Names()
-    applicability, bundle = None, None
+    applicability, bundle, effort = None, None, NO_EFFORT
     try:
         applicability = _applicability(project_id, rule.get("applicable_to"))
-        leaves, decide, reading = _compile_leaves(project_id, rule.get("rules") or {}, named)
+        leaves, decide, reading, bodies = _compile_leaves(
+            project_id, rule.get("rules") or {}, named
+        )
         bundle = read_bundle(project_id, rule.get("bundle_rules"))
+        entries = applicability.entries if applicability is not None else ()
+        effort = effort_of_rule(bodies, entries, bundle)
     except (BadConditionsError, BadLogicError):
         leaves, decide, reading = (_broken(str(rule["id"]), message),), all, (0,)
     if applicability is not None:
@@ -139,19 +146,20 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
         limits=tuple((n, leaf.limit) for n, leaf in enumerate(leaves) if leaf.limit is not None),
         after=tuple((n, leaf.after) for n, leaf in enumerate(leaves) if leaf.after is not None),
         needs_holder=any(leaf.name == HOLDER_RULE for leaf in leaves),
+        effort=effort,
     )
 
 
 def _compile_leaves(
     project_id: str, rules: JsonObject, named: _Names
-) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...]]:
+) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...], list[JsonObject]]:
     tree = lay_out(rules, lambda body: str(body.get("name")) in item_rules.ITEM_RULES)
     leaves: list[Leaf] = []
     for node in tree.nodes:
         outer = leaves[node.parent].message if node.parent is not None else None
         leaves.append(_compile_leaf(project_id, node.body, _message(node.body) or outer, named))
     reading = sorted(range(len(leaves)), key=lambda place: tree.nodes[place].path)
-    return tuple(leaves), tree.decide, tuple(reading)
+    return tuple(leaves), tree.decide, tuple(reading), [node.body for node in tree.nodes]
 
 
 def _bundle_leaf(bundle: BundleRule, message: str | None) -> Leaf:

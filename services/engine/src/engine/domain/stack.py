@@ -8,7 +8,6 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from contracts.errors import ErrorBody, JsonObject
-from engine import limits
 from engine.domain import validity
 from engine.domain.best_deal import Worth, best_order
 from engine.domain.bundle import bundle_json
@@ -23,7 +22,8 @@ from engine.domain.claims import (
 )
 from engine.domain.collections import Collections
 from engine.domain.counters import Counters
-from engine.domain.definition import PROMOTION_TIER, Code
+from engine.domain.definition import PROMOTION_TIER, Code, efforts_of
+from engine.domain.effort import refuse_too_complex, trials_of
 from engine.domain.facts import Facts, Spent
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
 from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
@@ -93,17 +93,18 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     candidates = read_candidates(snapshot)
     cart = _cart(snapshot)
     rules = snapshot.stacking_rules
+    steps = _refuse_too_complex(candidates, cart, rules)
     has_exclusive = any(kind_of_code(one.code, rules) == EXCLUSIVE for one in candidates)
     run = Run(snapshot, cart, has_exclusive=has_exclusive, must_suffice=must_suffice)
     start = run.save()
     sent_order = None if must_suffice else run.shown_order()
-    outcome = _apply(run, candidates)
+    outcome = _apply(run, candidates, steps)
     is_partial = rules["redeemables_application_mode"] == "PARTIAL"
     if has_exclusive and is_partial and not run.admission.applied_exclusive:
         # Common redeemables give way to exclusive ones that apply; here none does.
         run.admission.has_exclusive = False
         run.restore(start)
-        outcome = _apply(run, candidates)
+        outcome = _apply(run, candidates, steps)
     return outcome._replace(sent_order=sent_order)
 
 
@@ -116,34 +117,45 @@ def _cart(snapshot: Snapshot) -> Cart | None:
     return read_cart(sent, facts)
 
 
-def _apply(run: "Run", candidates: Sequence[Candidate]) -> Outcome:
+def _refuse_too_complex(
+    candidates: Sequence[Candidate], cart: Cart | None, rules: JsonObject
+) -> int:
+    efforts = [
+        effort for one in candidates if one.code is not None for effort in efforts_of(one.code)
+    ]
+    lines = len(cart.lines) if cart is not None else 0
+    return refuse_too_complex(efforts, lines, is_searched=seeks_best_deal(candidates, rules))
+
+
+def _apply(run: "Run", candidates: Sequence[Candidate], steps: int) -> Outcome:
     """Bring the redeemables into their order, and apply them in it."""
     rules, categories = run.snapshot.stacking_rules, run.snapshot.categories
     groups = sorted_groups(candidates, rules, categories)
     ordered = [candidate for group in groups for candidate in group]
     search = None
     if seeks_best_deal(candidates, rules) and run.cart is not None:
-        ordered, search = _best(run, groups)
+        ordered, search = _best(run, groups, steps)
     for candidate in ordered:
         run.take(candidate)
     return Outcome(run.steps, run.cart, run.is_valid, search)
 
 
-def _best(run: "Run", groups: Sequence[Sequence[Candidate]]) -> tuple[list[Candidate], str]:
+def _best(
+    run: "Run", groups: Sequence[Sequence[Candidate]], steps: int
+) -> tuple[list[Candidate], str]:
     candidates = [candidate for group in groups for candidate in group]
     places: list[list[int]] = []
     for group in groups:
         first = sum(map(len, places))
         places.append(list(range(first, first + len(group))))
     assert run.cart is not None, "without an order there is nothing to gain"
-    lines = max(1, len(run.cart.lines))
-    steps_max = min(limits.BEST_DEAL_STEPS_MAX, limits.BEST_DEAL_LINE_STEPS_MAX // lines)
+    trials_max = trials_of(steps, len(candidates), len(run.cart.lines))
     likely = [
         [place for group in places for place in group],
         [place for group in places for place in sorted(group, key=lambda n: _rank(candidates[n]))],
     ]
     run.is_trial = True
-    found = best_order(_Trial(run, candidates), places, likely, steps_max)
+    found = best_order(_Trial(run, candidates), places, likely, trials_max)
     run.is_trial = False
     return [candidates[index] for index in found.order], found.search
 
