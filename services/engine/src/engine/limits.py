@@ -48,6 +48,21 @@ EFFORT_MAX = 4_000_000
 EFFORT_OF_OFFERS_MAX = 60_000_000
 """The same for everything that one qualification may have to try."""
 
+EXPLAINED_RULES_MAX = 1_000
+"""Rules that the answer of a validation explains, divided by its redeemables."""
+
+EXPLAINED_RULES_OF_OFFER_MAX = 30
+"""Rules that the answer of a qualification explains of each redeemable."""
+
+EXPLAINED_LINES_MAX = 10
+"""Lines that an explanation shows of one rule, or of one redeemable."""
+
+EXPLAINED_VALUES_MAX = 10
+"""Values that an explanation shows of one condition or attribute."""
+
+EXPLAINED_LENGTH_MAX = 100
+"""Characters that an explanation shows of a text."""
+
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
 

@@ -20,7 +20,7 @@ from engine.domain.conditions import (
 )
 from engine.domain.order import Line
 from engine.domain.products import Products, products_of
-from engine.domain.tree import lay_out
+from engine.domain.tree import Node, lay_out
 
 
 class Selected(list[Line]):
@@ -106,7 +106,7 @@ def compile_items(project_id: str, name: str, leaf: JsonObject) -> ItemRule:
         selection = Selection(_by_product_metadata(leaf))
         test = _BY_METADATA[name](selection, inner)
         return ItemRule(test, discounts=_discounts(name, selection))
-    selects = _has_sku if name.startswith("sku.") else _everything
+    selects = _selects(project_id, name, leaf)
     return ItemRule(_any(Selection(selects), _both(_line_test(leaf), inner)))
 
 
@@ -146,17 +146,23 @@ def _inner(rules: JsonObject) -> LineTest:
 
 def _line_test(leaf: JsonObject) -> LineTest:
     name = str(leaf.get("name"))
-    if name in {"order.items.metadata", "product.metadata"}:
-        key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
-        metadata_of = _line_metadata if name == "order.items.metadata" else product_metadata
-        return lambda line, _selected, now: check(metadata_of(line).get(key), now)
+    measure = _measure(name, leaf)
+    is_number = name not in _LINE_METADATA
+    check = compile_conditions(leaf.get("conditions"), is_number=is_number)
+    return lambda line, selected, now: check(measure(line, selected), now)
+
+
+def _measure(name: str, leaf: JsonObject) -> "Callable[[Line, Selected], Any]":
+    """Return what a rule on a line compares."""
+    if name in _LINE_METADATA:
+        key, metadata_of = property_of(leaf), _LINE_METADATA[name]
+        return lambda line, _selected: metadata_of(line).get(key)
     if name in _WITH_PROPERTY:
-        return _aggregate_by_property(name, leaf)
-    measure = _NUMBERS.get(name)
-    if measure is None:
+        key, measure = property_of(leaf), _WITH_PROPERTY[name]
+        return lambda _line, selected: selected.total(measure, key)
+    if name not in _NUMBERS:
         raise BadConditionsError(f"{name} is not supported here")
-    compare = compile_conditions(leaf.get("conditions"), is_number=True)
-    return lambda line, selected, now: compare(measure(line, selected), now)
+    return _NUMBERS[name]
 
 
 def _line_metadata(line: Line) -> JsonObject:
@@ -168,15 +174,10 @@ def product_metadata(line: Line) -> JsonObject:
     return {**(line.product.get("metadata") or {}), **(line.sku.get("metadata") or {})}
 
 
-def _aggregate_by_property(name: str, leaf: JsonObject) -> LineTest:
-    """Sum over the selected lines whose product has the property."""
-    key, measure = property_of(leaf), _WITH_PROPERTY[name]
-    compare = compile_conditions(leaf.get("conditions"), is_number=True)
-
-    def test(_line: Line, selected: Selected, now: datetime) -> bool:
-        return compare(selected.total(measure, key), now)
-
-    return test
+_LINE_METADATA: dict[str, Callable[[Line], JsonObject]] = {
+    "order.items.metadata": _line_metadata,
+    "product.metadata": product_metadata,
+}
 
 
 def _quantity(line: Line) -> int:
@@ -266,7 +267,7 @@ def _extreme(sign: int) -> Callable[[Selection, LineTest], ItemsTest]:
             priced = [line for line in lines if line.price is not None]
             if not priced or not selection.allows(lines, now):
                 return False
-            chosen = min(priced, key=lambda line: (sign * (line.price or 0), line.subtotal))
+            chosen = min(priced, key=_order_of(sign))
             is_wanted = selection.is_wanted
             return selection.selects(chosen, now) is is_wanted and inner(
                 chosen, Selected([chosen]), now
@@ -276,6 +277,12 @@ def _extreme(sign: int) -> Callable[[Selection, LineTest], ItemsTest]:
 
     return build
 
+
+def _order_of(sign: int) -> Callable[[Line], tuple[int, int]]:
+    return lambda line: (sign * (line.price or 0), line.subtotal)
+
+
+_EXTREMES = {"order.items.cheapest": 1, "order.items.most_expensive": -1}
 
 _QUANTIFIERS: dict[str, Callable[[Selection, LineTest], ItemsTest]] = {
     "order.items.any": _any,
@@ -316,3 +323,62 @@ def each_line(
 ) -> ItemsTest:
     """Return a test of one value of any or of each line."""
     return lambda lines, now: bool(lines) and quantifier(test(measure(line), now) for line in lines)
+
+
+# -- explaining ----------------------------------------------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """One rule as it was asked of one line."""
+
+    place: int
+    input: Any
+    holds: bool
+
+
+class Looked(NamedTuple):
+    """What a rule looked at: the lines that it selects, and what it and those inside it found there."""
+
+    places: list[int]
+    own: list[Asked]
+    """Of a rule that is itself about a line's value."""
+    inside: list[tuple[Node, list[Asked]]]
+
+
+def look(
+    project_id: str, leaf: JsonObject, lines: Sequence[Line], now: datetime, most: int
+) -> Looked:
+    """Return what the rule looks at, in words for the first ``most`` lines; as the tests do, once more."""
+    name = str(leaf.get("name"))
+    selects = _selects(project_id, name, leaf)
+    places = [place for place, line in enumerate(lines) if selects(line, now)]
+    if name in _EXTREMES:
+        priced = [place for place, line in enumerate(lines) if line.price is not None]
+        best = _order_of(_EXTREMES[name])
+        places = [min(priced, key=lambda place: best(lines[place]))] if priced else []
+    selected = Selected([lines[place] for place in places])
+
+    def asked(body: JsonObject) -> list[Asked]:
+        measure, test = _measure(str(body.get("name")), body), _line_test(body)
+        return [
+            Asked(place, measure(lines[place], selected), test(lines[place], selected, now))
+            for place in places[:most]
+        ]
+
+    tree = lay_out(leaf.get("rules") or {}, lambda _body: False)
+    is_about_lines = name not in _QUANTIFIERS and name not in _BY_METADATA
+    return Looked(
+        places,
+        asked(leaf) if is_about_lines else [],
+        [(node, asked(node.body)) for node in tree.nodes],
+    )
+
+
+def _selects(project_id: str, name: str, leaf: JsonObject) -> Selects:
+    if name in _QUANTIFIERS:
+        _, values = only_values(leaf.get("conditions"), WANTED)
+        products = products_of(project_id, names_of(values))
+        return lambda line, _now: products.covers(line)
+    if name in _BY_METADATA:
+        return _by_product_metadata(leaf)
+    return _has_sku if name.startswith("sku.") else _everything

@@ -27,7 +27,7 @@ from engine.domain.limit_rules import COUNTING_RULES, Limit, compile_limit
 from engine.domain.logic import BadLogicError
 from engine.domain.order import Cart
 from engine.domain.products import Products, products_of
-from engine.domain.tree import Decide, culprit, lay_out
+from engine.domain.tree import Decide, Node, culprit, lay_out
 
 Test = Callable[[Facts], str | None]
 """None when the rule holds, else the key of the refusal."""
@@ -92,6 +92,10 @@ class CompiledRule(NamedTuple):
     """Whether it asks who holds the code."""
     effort: Effort
     """What it costs to ask it."""
+    nodes: tuple[Node, ...]
+    """The leaves as they were saved, in the same order; what comes after them was saved elsewhere."""
+    logic: str | None
+    project_id: str
 
 
 class Violation(NamedTuple):
@@ -115,14 +119,13 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
     message = _message(rule)
     named = _Names()
     applicability, bundle, effort = None, None, NO_EFFORT
+    nodes: tuple[Node, ...] = ()
     try:
         applicability = _applicability(project_id, rule.get("applicable_to"))
-        leaves, decide, reading, bodies = _compile_leaves(
-            project_id, rule.get("rules") or {}, named
-        )
+        leaves, decide, reading, nodes = _compile_leaves(project_id, rule.get("rules") or {}, named)
         bundle = read_bundle(project_id, rule.get("bundle_rules"))
         entries = applicability.entries if applicability is not None else ()
-        effort = effort_of_rule(bodies, entries, bundle)
+        effort = effort_of_rule([node.body for node in nodes], entries, bundle)
     except (BadConditionsError, BadLogicError):
         leaves, decide, reading = (_broken(str(rule["id"]), message),), all, (0,)
     if applicability is not None:
@@ -147,19 +150,27 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
         after=tuple((n, leaf.after) for n, leaf in enumerate(leaves) if leaf.after is not None),
         needs_holder=any(leaf.name == HOLDER_RULE for leaf in leaves),
         effort=effort,
+        nodes=nodes,
+        logic=_logic(rule.get("rules")),
+        project_id=project_id,
     )
+
+
+def _logic(rules: Any) -> str | None:
+    text = rules.get("logic") if isinstance(rules, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
 
 
 def _compile_leaves(
     project_id: str, rules: JsonObject, named: _Names
-) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...], list[JsonObject]]:
+) -> tuple[tuple[Leaf, ...], Decide, tuple[int, ...], tuple[Node, ...]]:
     tree = lay_out(rules, lambda body: str(body.get("name")) in item_rules.ITEM_RULES)
     leaves: list[Leaf] = []
     for node in tree.nodes:
         outer = leaves[node.parent].message if node.parent is not None else None
         leaves.append(_compile_leaf(project_id, node.body, _message(node.body) or outer, named))
     reading = sorted(range(len(leaves)), key=lambda place: tree.nodes[place].path)
-    return tuple(leaves), tree.decide, tuple(reading), [node.body for node in tree.nodes]
+    return tuple(leaves), tree.decide, tuple(reading), tree.nodes
 
 
 def _bundle_leaf(bundle: BundleRule, message: str | None) -> Leaf:
@@ -192,7 +203,7 @@ def _compile_leaf(project_id: str, leaf: JsonObject, message: str | None, named:
         if name in COUNTING_RULES:
             limit = compile_limit(name, conditions)
             return Leaf(name, _limit_test(limit), message, violation, limit)
-        if name in _AFTER:
+        if name in AFTER:
             after = _after_test(name, conditions)
             return Leaf(name, _needs_order(name), message, violation, after=after)
         if name in item_rules.ITEM_RULES:
@@ -249,23 +260,23 @@ def _compile_test(name: str, leaf: JsonObject, named: _Names, violation: str) ->
     conditions = leaf.get("conditions")
     if name == "customer.segment":
         return _segment_test(conditions, named.segment_ids)
-    if name in _ORDER_NUMBERS:
-        measure = _ORDER_NUMBERS[name]
+    if name in ORDER_NUMBERS:
+        measure = ORDER_NUMBERS[name]
         compare = compile_conditions(conditions, is_number=True)
         return _on_order(lambda facts: compare(measure(facts), facts.now), violation)
-    if name in _ITEM_VALUES:
+    if name in ITEM_VALUES:
         return _on_items(_item_values(name, leaf), violation)
-    if name in _METADATA:
+    if name in METADATA_OF:
         return _metadata_test(name, leaf, violation)
-    if name in _REDEEMERS:
-        check, who = compile_conditions(conditions), _REDEEMERS[name]
+    if name in REDEEMERS:
+        check, who = compile_conditions(conditions), REDEEMERS[name]
         return lambda facts: None if check(who(facts), facts.now) else violation
     if name == HOLDER_RULE:
         return _holder_test(conditions, violation)
     raise BadConditionsError(f"{name} is not supported")
 
 
-_ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
+ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
     # What is left to pay at this step: a redeemable sees the discounts of those before it.
     "order.amount": lambda facts: facts.cart.total if facts.cart else 0,
     "order.initial_amount": lambda facts: facts.cart.initial_amount if facts.cart else 0,
@@ -274,18 +285,26 @@ _ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
     ),
 }
 
-_ITEM_VALUES: dict[str, Callable[..., bool]] = {
+ITEM_VALUES: dict[str, Callable[..., bool]] = {
     "order.items.price_any": any,
     "order.items.price_each": all,
     "order.items.metadata_any": any,
     "order.items.metadata_each": all,
 }
 
-_METADATA = frozenset(
-    {"order.metadata", "customer.metadata", "redemption.metadata", "custom_event.metadata"}
-)
+METADATA_OF: dict[str, Callable[[Facts], JsonObject | None]] = {
+    "order.metadata": lambda facts: (
+        facts.cart.header.get("metadata") or {} if facts.cart is not None else None
+    ),
+    "customer.metadata": lambda facts: (
+        facts.customer.get("metadata") or {} if facts.customer is not None else None
+    ),
+    "redemption.metadata": lambda facts: facts.metadata,
+    "custom_event.metadata": lambda facts: facts.event_metadata,
+}
+"""None where what should have the metadata is missing."""
 
-_REDEEMERS: dict[str, Callable[[Facts], str | None]] = {
+REDEEMERS: dict[str, Callable[[Facts], str | None]] = {
     "redemption.api_key": lambda facts: facts.api_key_id,
     "redemption.user.login": lambda _facts: None,
 }
@@ -310,7 +329,7 @@ def _on_items(holds: item_rules.ItemsTest, violation: str) -> Test:
 
 
 def _item_values(name: str, leaf: JsonObject) -> item_rules.ItemsTest:
-    quantifier = _ITEM_VALUES[name]
+    quantifier = ITEM_VALUES[name]
     if name.startswith("order.items.price"):
         compare = compile_conditions(leaf.get("conditions"), is_number=True)
         return item_rules.each_line(lambda line: line.price or 0, compare, quantifier)
@@ -321,19 +340,12 @@ def _item_values(name: str, leaf: JsonObject) -> item_rules.ItemsTest:
 def _metadata_test(name: str, leaf: JsonObject, violation: str) -> Test:
     key, check = property_of(leaf), compile_conditions(leaf.get("conditions"))
 
+    missing = {"customer.metadata": "missing_customer", "order.metadata": "missing_order"}
+
     def test(facts: Facts) -> str | None:
-        if name == "customer.metadata":
-            if facts.customer is None:
-                return "missing_customer"
-            metadata = facts.customer.get("metadata") or {}
-        elif name == "order.metadata":
-            if facts.cart is None:
-                return "missing_order"
-            metadata = facts.cart.header.get("metadata") or {}
-        elif name == "custom_event.metadata":
-            metadata = facts.event_metadata
-        else:
-            metadata = facts.metadata
+        metadata = METADATA_OF[name](facts)
+        if metadata is None:
+            return missing[name]
         return None if check(metadata.get(key), facts.now) else violation
 
     return test
@@ -348,13 +360,14 @@ def _segment_test(conditions: Any, segment_ids: set[str]) -> Test:
     def test(facts: Facts) -> str | None:
         if facts.customer is None:
             return "missing_customer"
-        is_in = any(_is_in_segment(facts, segment_id) for segment_id in wanted)
+        is_in = any(is_in_segment(facts, segment_id) for segment_id in wanted)
         return None if is_in is is_wanted else "customer_rules_violated"
 
     return test
 
 
-def _is_in_segment(facts: Facts, segment_id: str) -> bool:
+def is_in_segment(facts: Facts, segment_id: str) -> bool:
+    """Say whether the customer is in a segment."""
     segment = facts.segments.get(segment_id)
     assert facts.customer is not None, "asked only with a customer"
     if segment is None:
@@ -381,7 +394,7 @@ def _holder_test(conditions: Any, violation: str) -> Test:
 
 # -- after pricing ------------------------------------------------------------------------------------
 
-_AFTER: dict[str, Callable[[Facts, Spent], int | None]] = {
+AFTER: dict[str, Callable[[Facts, Spent], int | None]] = {
     # What is left to pay with this redeemable's own discount.
     "order.total_amount": lambda facts, _spent: facts.cart.total if facts.cart else None,
     "redemption.gift.amount": lambda _facts, spent: spent.credits,
@@ -390,7 +403,7 @@ _AFTER: dict[str, Callable[[Facts, Spent], int | None]] = {
 
 
 def _after_test(name: str, conditions: Any) -> TestAfter:
-    compare, measure = compile_conditions(conditions, is_number=True), _AFTER[name]
+    compare, measure = compile_conditions(conditions, is_number=True), AFTER[name]
 
     def test(facts: Facts, spent: Spent) -> bool:
         # Nothing spent of this kind: a code without credits has none to limit.

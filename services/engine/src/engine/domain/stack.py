@@ -8,6 +8,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from contracts.errors import ErrorBody, JsonObject
+from contracts.payload import refuse
+from engine import limits
 from engine.domain import validity
 from engine.domain.best_deal import Worth, best_order
 from engine.domain.bundle import bundle_json
@@ -17,6 +19,7 @@ from engine.domain.claims import (
     credits_account,
     credits_of,
     limits_of,
+    subject_of,
     use_of,
     violated,
 )
@@ -24,7 +27,9 @@ from engine.domain.collections import Collections
 from engine.domain.counters import Counters
 from engine.domain.definition import PROMOTION_TIER, Code, efforts_of
 from engine.domain.effort import refuse_too_complex, trials_of
+from engine.domain.explain import Amounts, Heard, amounts_of, explanation, hear
 from engine.domain.facts import Facts, Spent
+from engine.domain.limit_rules import Limit
 from engine.domain.order import Cart, OrderFacts, order_json, read_cart
 from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
@@ -59,6 +64,8 @@ class Step(NamedTuple):
     """What the order has of the bundle that a refused redeemable asks for."""
     order: JsonObject | None = None
     """The order's cumulative state after this step."""
+    explanation: JsonObject | None = None
+    """Where it was asked for."""
 
 
 class Outcome(NamedTuple):
@@ -96,6 +103,7 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     steps = _refuse_too_complex(candidates, cart, rules)
     has_exclusive = any(kind_of_code(one.code, rules) == EXCLUSIVE for one in candidates)
     run = Run(snapshot, cart, has_exclusive=has_exclusive, must_suffice=must_suffice)
+    run.explained_rules_max = limits.EXPLAINED_RULES_MAX // len(candidates)
     start = run.save()
     sent_order = None if must_suffice else run.shown_order()
     outcome = _apply(run, candidates, steps)
@@ -198,6 +206,10 @@ class Run:
         self.must_suffice = must_suffice
         self.is_trial = False
         """Whether only what things are worth matters, not how they are shown."""
+        self.is_explaining = must_suffice and _is_explaining(snapshot)
+        self.explained_rules_max = limits.EXPLAINED_RULES_OF_OFFER_MAX
+        self.heard: list[Heard] = []
+        self.checks: list[JsonObject] = []
         self.claimed = Claimed(snapshot.accounts)
         self.uses: dict[str, Claim] = {}
         self.steps: list[Step] = []
@@ -259,13 +271,24 @@ class Run:
         if skipped is not None:
             return step._replace(skipped=skipped)
         saved = self.cart.save() if self.cart is not None else None
+        before = self._amounts()
+        self.heard, self.checks = [], []
         try:
             done = self._apply(step, code)
         except Refused as refused:
             done = step._replace(error=refused.error, bundle=self._bundle(code))
         if done.priced is None and self.cart is not None and saved is not None:
             self.cart.restore(saved)
-        return done
+        if not self.is_explaining or self.is_trial:
+            return done
+        most = self.explained_rules_max
+        told = explanation(self.checks, self.heard, before, self._amounts(), most)
+        return done._replace(explanation=told)
+
+    def _amounts(self) -> Amounts | None:
+        if self.cart is None or not self.is_explaining or self.is_trial:
+            return None
+        return amounts_of(self.cart)
 
     def _apply(self, step: Step, code: Code) -> Step:
         if code.id in self.seen:
@@ -303,13 +326,34 @@ class Run:
 
     def _check(self, code: Code) -> list[Verdicts]:
         error = validity.check(code, self.snapshot.now)
+        self._note("validity", error is None)
         if error is not None:
             raise Refused(error)
         if code.id not in self.uses:
             self.uses[code.id] = use_of(code)
-        self._refuse_without_room([self.uses[code.id]])
+        use = self.uses[code.id]
+        left = self.claimed.left(use.account, use.limit)
+        self._note("uses", left is None or left > 0, {"limit": use.limit, "left": left})
+        self._refuse_without_room([use])
         facts = self.facts._replace(redeemable_id=code.id)
-        return self._judged(code, [verdicts_of(rule, facts) for rule in code.rules])
+        verdicts = [verdicts_of(rule, facts) for rule in code.rules]
+        if self.is_explaining and not self.is_trial:
+            self.heard = self._hear(code, verdicts, facts)
+        return self._judged(code, verdicts)
+
+    def _note(self, name: str, result: bool, found: JsonObject | None = None) -> None:
+        if self.is_explaining:
+            shown = {"name": name, "result": result}
+            self.checks.append(shown if found is None else {**shown, "input": found})
+
+    def _hear(self, code: Code, verdicts: Sequence[Verdicts], facts: Facts) -> list[Heard]:
+        subject = subject_of(code, self.customer_id, facts)
+
+        def left_of(limit: Limit) -> int | None:
+            return self.claimed.left(limit.account(subject), limit.bound)
+
+        pairs = zip(code.rules, verdicts, strict=True)
+        return [hear(rule, said, facts, left_of) for rule, said in pairs]
 
     def _check_again(
         self, step: Step, code: Code, verdicts: Sequence[Verdicts], priced: Priced
@@ -318,9 +362,12 @@ class Run:
         points = (step.redeemable.sent.get("reward") or {}).get("points")
         spent = Spent(priced.credits, points if isinstance(points, int) else None)
         pairs = zip(code.rules, verdicts, strict=True)
-        return self._judged(
-            code, [verdicts_after(rule, said, self.facts, spent) for rule, said in pairs]
-        )
+        found = [verdicts_after(rule, said, self.facts, spent) for rule, said in pairs]
+        self.heard = [
+            one.after(said, self.facts, spent)
+            for one, said in zip(self.heard, found, strict=bool(self.heard))
+        ]
+        return self._judged(code, found)
 
     def _judged(self, code: Code, verdicts: list[Verdicts]) -> list[Verdicts]:
         for rule, said in zip(code.rules, verdicts, strict=True):
@@ -371,6 +418,13 @@ class Run:
         for claim in claims:
             if not self.claimed.has_room(claim.account, claim.limit, claim.amount):
                 raise Refused(claim.error)
+
+
+def _is_explaining(snapshot: Snapshot) -> bool:
+    asked = snapshot.request.options.get("explain")
+    if asked is not None and not isinstance(asked, bool):
+        raise refuse("options.explain", "must be true or false")
+    return asked is True
 
 
 def _not_found(redeemable: Redeemable) -> ErrorBody:

@@ -23,6 +23,8 @@ class Node(NamedTuple):
     parent: int | None
     path: tuple[int, ...]
     """Its place in its group, after those of the rules around it: the order of reading."""
+    name: str
+    """Under which it stands in its group, and which the group's logic uses."""
 
 
 class Tree(NamedTuple):
@@ -55,7 +57,8 @@ def lay_out(rules: JsonObject, has_own_rules: Callable[[JsonObject], bool]) -> T
             raise BadConditionsError("must have fewer rules, or fewer levels")
         first = len(nodes)
         nodes.extend(
-            Node(_rule(inside[name]), parent, (*path, number)) for number, name in enumerate(names)
+            Node(_rule(inside[name]), parent, (*path, number), name)
+            for number, name in enumerate(names)
         )
         text = inside.get("logic")
         logic = parse(text if isinstance(text, str) else None, names)

@@ -69,6 +69,8 @@ def step_json(step: Step, snapshot: Snapshot | None = None) -> JsonObject:
         if step.code.campaign_id is not None:
             shown["campaign_id"] = step.code.campaign_id
             shown["campaign_name"] = step.code.definition.campaign_name
+    if step.explanation is not None:
+        shown["explanation"] = step.explanation
     if step.error is not None:
         result = error_json(step.error)
         if step.bundle is not None:

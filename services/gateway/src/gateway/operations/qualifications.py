@@ -10,6 +10,7 @@ from contracts.sessions import read_session
 from gateway import limits, queries
 from gateway.body import OBJECT, TEXT, one_of
 from gateway.http import CLIENT, Call, operation
+from gateway.operations.validations import refuse_explanation
 from runtime import clock
 
 FIELDS = {
@@ -33,6 +34,7 @@ async def check_eligibility(call: Call) -> JsonObject:
 @operation("POST", "/client/v1/qualifications", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def check_eligibility_client_side(call: Call) -> JsonObject:
     """List the redeemables that apply, from a browser or an app."""
+    refuse_explanation(call.body)
     return await _qualify(call)
 
 
@@ -42,6 +44,8 @@ async def _qualify(call: Call) -> JsonObject:
         read_session(body["session"])  # looking holds nothing
     options = read_options(body.get("options") or {})
     stack = {name: body[name] for name in STACK if name in body}
+    if _read(body.get("options") or {}, "explain", payload.optional(payload.boolean)):
+        stack["options"] = {"explain": True}
     answer = await qualify(call, stack, body.get("scenario") or "ALL", options)
     if "validation_rules" in options.expand:
         await _show_assignments(call, answer["redeemables"]["data"])

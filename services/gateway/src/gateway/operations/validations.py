@@ -55,6 +55,7 @@ async def validate_stack(call: Call) -> JsonObject:
 @operation("POST", "/client/v1/validations", fields=FIELDS, auth=CLIENT, is_answer_kept=False)
 async def validate_stack_client_side(call: Call) -> JsonObject:
     """Check and price a stack, from a browser or an app."""
+    refuse_explanation(call.body)
     return await validate(call, read_stack(call.body))
 
 
@@ -75,6 +76,12 @@ def _with_session_key(call: Call, stack: StackRequest) -> StackRequest:
     session = read_session(stack.session)
     named = session._replace(key=session.key or call.new_id("ssn"))
     return stack.model_copy(update={"session": named.to_json()})
+
+
+def refuse_explanation(body: JsonObject) -> None:
+    """Refuse to explain to a browser: the merchant's rules are nobody else's business."""
+    if (body.get("options") or {}).get("explain"):
+        raise refuse("options.explain", "is not answered client-side")
 
 
 def read_stack(body: JsonObject) -> StackRequest:
