@@ -108,7 +108,7 @@ chaos: install ## Faults in full: half an hour; writes tests/chaos/report.json
 	       $(STACK) down --dir .local/test-infra --unless-used >/dev/null' EXIT; \
 	export CHAOS_REPORT=tests/chaos/report.json CHAOS_SEEDS=$${CHAOS_SEEDS:-1,2,3,4,5,6,7,8} \
 	       CHAOS_R05_ROUNDS=10 CHAOS_R17_KILLS=10 CHAOS_R24_KILLS=10 CHAOS_R26_CRASHES=10 \
-	       CHAOS_R26_BACKENDS=20 CHAOS_R27_S=30; \
+	       CHAOS_R26_BACKENDS=20 CHAOS_R27_S=30 CHAOS_R22_S=60; \
 	$(PYTHON) -m pytest -s -m "chaos or full" tests
 
 .PHONY: reliability-report

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from contracts import topics
 from runtime import admin
 from runtime.settings import Settings
 from tessera_stack import services
-from tests.system import ROOT, System, run
+from tests.system import ROOT, System, run, wait_until
 
 
 def say(text: str) -> None:
@@ -158,6 +159,21 @@ def send_signal(system: System, service: str, number: int) -> bool:
     if pid:
         os.kill(pid, number)
     return pid != 0
+
+
+def crash_postgres(system: System) -> None:
+    """Stop Postgres as a power cut would, and start it again."""
+    status = Path(f"/proc/{any_backend(system)}/stat").read_text()
+    postmaster = int(status.rpartition(")")[2].split()[1])
+    os.kill(postmaster, signal.SIGQUIT)
+    wait_until(lambda: not Path(f"/proc/{postmaster}").exists(), "Postgres down", 30)
+    assert system.infra, "started again"
+
+
+def any_backend(system: System) -> int:
+    """Return the process of one of the services' sessions."""
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tessera-%' LIMIT 1"
+    return int(rows(system, sql)[0]["pid"])
 
 
 def is_ready(system: System, service: str) -> bool:

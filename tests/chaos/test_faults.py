@@ -4,22 +4,23 @@ Clients work all the while (``journal.py``); afterwards every call has a definit
 acknowledged is in the log once, no limit was ever passed, and the audit is clean. Seeds are printed.
 """
 
+import asyncio
 import os
 import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts import topics
 from runtime import crash_points
 from tests.chaos.journal import Journal, Load, judge
-from tests.chaos.kit import is_ready, report, rows, say, send_signal
-from tests.system import Api, System, cart, wait_until
+from tests.chaos.kit import any_backend, crash_postgres, is_ready, report, rows, say, send_signal
+from tests.system import Api, System, cart, run, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -130,30 +131,16 @@ def test_r26_postgres_crashes_and_no_acknowledged_write_is_lost(system: System) 
     with _under_load(system, "R26") as load:
         for _ in range(int(os.environ.get("CHAOS_R26_CRASHES", "2"))):
             load.wait_for_calls(10)
-            _crash_postgres(system)
+            crash_postgres(system)
         for _ in range(int(os.environ.get("CHAOS_R26_BACKENDS", "3"))):
             load.wait_for_calls(5)
             _kill_a_backend(system)
         load.wait_for_calls(10)
 
 
-def _crash_postgres(system: System) -> None:
-    """Stop Postgres as a power cut would, and start it again."""
-    status = Path(f"/proc/{_any_backend(system)}/stat").read_text()
-    postmaster = int(status.rpartition(")")[2].split()[1])
-    os.kill(postmaster, signal.SIGQUIT)
-    wait_until(lambda: not Path(f"/proc/{postmaster}").exists(), "Postgres down", 30)
-    assert system.infra, "started again"
-
-
-def _any_backend(system: System) -> int:
-    sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tessera-%' LIMIT 1"
-    return int(rows(system, sql)[0]["pid"])
-
-
 def _kill_a_backend(system: System) -> None:
     """Kill a backend: Postgres throws all connections out and recovers."""
-    os.kill(_any_backend(system), signal.SIGKILL)
+    os.kill(any_backend(system), signal.SIGKILL)
 
 
 def test_r17_the_broker_dies_twice(system: System) -> None:
@@ -196,7 +183,7 @@ def test_r13_keys_outlive_restarts_of_everything(system: System, api: Api) -> No
     customer = api.call("POST", "/v1/customers", made, key="kept")
     for service in ("gateway", "engine", "ledger", "customers"):
         send_signal(system, service, signal.SIGKILL)
-    _crash_postgres(system)
+    crash_postgres(system)
     for service in topics.SERVICES:
         _ready(system, service)
     for (body, key), answer in zip(requests, first, strict=True):
@@ -253,6 +240,40 @@ def test_r19_events_delivered_again_and_groups_set_back_change_nothing(
     assert "audit: clean" in system.audit()
     assert _everything(system) == before
     report("R19", tables=len(before), lost=0)
+
+
+def test_r18_topics_that_are_gone_come_back_from_the_logs(system: System, api: Api) -> None:
+    _some_history(api)
+    assert "audit: clean" in system.audit()
+    before = _everything(system)
+    run(_delete_topics(system))
+    system.admin("setup")
+    system.admin("republish")
+    assert "audit: clean" in system.audit()
+    assert _everything(system) == before, "nothing had an effect again"
+    code = f"AFTER-{uuid.uuid4().hex[:8]}"
+    body = {"type": "GIFT_VOUCHER", "gift": {"amount": 5_000, "effect": "APPLY_TO_ORDER"}}
+    made = f"/v1/vouchers/{code}"
+    assert _insist(lambda: api.call("POST", made, body, key="made").status) == 200
+    redeem = cart(code)
+    path = "/v1/redemptions"
+    assert _insist(lambda: api.call("POST", path, redeem, key="redeemed").status) == 200
+    assert "audit: clean" in system.audit(), "all consumers have come along"
+    report("R18", topics=len(EVENT_TOPICS), tables=len(before), lost=0)
+
+
+EVENT_TOPICS = [topics.events(name) for name in topics.SERVICES if name != "engine"]
+
+
+async def _delete_topics(system: System) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=system.env["KAFKA_BOOTSTRAP_SERVERS"])
+    await client.start()
+    try:
+        await client.delete_topics(EVENT_TOPICS)
+        while set(EVENT_TOPICS) & set(await client.list_topics()):
+            await asyncio.sleep(0.2)
+    finally:
+        await client.close()
 
 
 def _some_history(api: Api) -> None:

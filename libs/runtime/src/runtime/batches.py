@@ -67,6 +67,7 @@ def make_broker(settings: Settings) -> KafkaBroker:
     return KafkaBroker(
         settings.kafka_bootstrap_servers,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=limits.METADATA_AGE_MS_MAX,
         apply_types=False,
         logger=None,
         graceful_timeout=20,

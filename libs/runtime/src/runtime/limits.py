@@ -30,6 +30,9 @@ SAMPLE_TIMEOUT_S = 3.0
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing: what an idle consumer costs it."""
 
+METADATA_AGE_MS_MAX = 10_000
+"""How long a consumer believes what it knows of topics: one that was lost and made again comes back."""
+
 STREAM_LENGTH_MAX = 500
 """Characters by which a stream is told from others among the dead letters."""
 
