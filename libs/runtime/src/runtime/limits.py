@@ -38,3 +38,6 @@ STREAM_LENGTH_MAX = 500
 
 PROJECT_ID_LENGTH_MAX = 100
 """Characters of the project that an upstream system names."""
+
+NICENESS_BEHIND_CHECKOUT = 5
+"""Of services for which no checkout waits: a third of the processor's time where both could use all of it."""

@@ -375,8 +375,14 @@ async def serve(service: Service) -> None:
         await service.stop()
 
 
-def run(service: Service) -> None:
-    """Run the service in this process, and end the process with it."""
+def run(service: Service, *, is_behind_checkout: bool = False) -> None:
+    """Run the service in this process, and end the process with it.
+
+    ``is_behind_checkout``: nobody at a checkout waits for it, so where processors are short it yields to the
+    services that price, redeem and answer.
+    """
+    if is_behind_checkout:
+        os.nice(limits.NICENESS_BEHIND_CHECKOUT)
     uvloop.run(serve(service))
     # Everything is closed. Taking the interpreter apart would cost one to three more seconds on a busy
     # machine, in which a supervisor waits and the next process does not start.

@@ -5,4 +5,5 @@ from campaigns.settings import Settings
 from runtime.service import run
 
 if __name__ == "__main__":
-    run(build(Settings()))
+    # See docs/adr/0015-checkout-first.md.
+    run(build(Settings()), is_behind_checkout=True)
