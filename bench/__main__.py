@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from bench import campaigns, hops, ledger_alone, load, machine
+from bench import campaigns, hops, ledger_alone, load, machine, pricing
 from demo.shop import read_env
 
 OUTPUT = Path(__file__).parent.parent / ".local" / "bench.json"
@@ -23,6 +23,10 @@ CROWD_ROUNDS = 200
 async def main() -> int:
     """Run every measure once."""
     env = read_env()
+    if sys.argv[1:] == ["pricing"]:
+        print(f"Machine: {machine.describe()}")
+        _print(_pricing(pricing.measure()))
+        return 0
     if "TESSERA_URL" not in env:
         print("No running system: start one with `make up`.", file=sys.stderr)
         return 1
@@ -60,6 +64,7 @@ async def main() -> int:
         _entry("validation, 10,000 campaigns, p50", "ms", *_medians(crowd), 2.0),
         _entry("qualification, 1,000 campaigns, p50", "ms", *_at(crowd, 50, 20.0), 1.0),
         _entry("qualification, 1,000 campaigns, p95", "ms", *_at(crowd, 95, 45.0), 1.0),
+        *_pricing(pricing.measure()),
     ]
     _print(rows)
     print(f"\nAt saturation ({CALLERS} callers, {SECONDS:.0f} s, {failed} not answered 200)")
@@ -70,6 +75,30 @@ async def main() -> int:
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(rows, indent=1))
     return 0
+
+
+def _pricing(prices: pricing.Prices) -> list[dict[str, Any]]:
+    """The core alone; a reference that cannot be had here has no row."""
+    most = "what it is to take at most"
+    rows = []
+    if prices.medusa_carts is not None:
+        reference = "@medusajs/promotion, one process"
+        rows.append(
+            _entry(
+                "10 lines, 100 promotions", "1/s", prices.carts, reference, prices.medusa_carts, 5.0
+            )
+        )
+    if prices.zen_rules is not None:
+        rows.append(
+            _entry(
+                "100 rules of two, alone", "1/s", prices.rules, "zen-engine", prices.zen_rules, 1.0
+            )
+        )
+    return [
+        *rows,
+        _entry("largest cart priced", "ms", prices.worst_ms, most, 500.0, 1.0),
+        _entry("ten times as large refused", "ms", prices.refused_ms, most, 50.0, 1.0),
+    ]
 
 
 def _medians(crowd: campaigns.Times) -> tuple[float, str, float]:

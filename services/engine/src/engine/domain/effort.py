@@ -17,6 +17,7 @@ from engine.domain.bundle import BundleRule
 from engine.domain.discounts import Discount
 from engine.domain.formulas import Value
 from engine.domain.item_rules import ITEM_RULES, PRODUCT_RULES
+from engine.domain.products import ALL_PRODUCTS_ID
 
 REDEEMABLE, LINE, BOUNDED_LINE = 2_000, 110, 110
 """One redeemable, each line that it prices, and what caps on units add to a line."""
@@ -105,7 +106,8 @@ def effort_of_rule(
     # Who is to blame is found by asking again for every rule: so many times so many.
     once += len(found) ** 2
     per_line = sum(one.per_line for one in found)
-    per_line += sum(len(entry.products.collection_ids) for entry in entries) * COLLECTION_OF_LINE
+    named = sum(len(entry.products.collection_ids - {ALL_PRODUCTS_ID}) for entry in entries)
+    per_line += named * COLLECTION_OF_LINE
     if bundle is not None:
         # The number of bundles is found by halving.
         fillings = 2 * len(bundle.parts) * (1 + bundle.limit.bit_length())

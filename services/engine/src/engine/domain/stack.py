@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
 def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     """Apply the request's redeemables; raises ``InvalidPayload`` for what cannot be read."""
     candidates = read_candidates(snapshot)
-    cart = _cart(snapshot)
+    cart = cart_of(snapshot)
     rules = snapshot.stacking_rules
     steps = _refuse_too_complex(candidates, cart, rules)
     has_exclusive = any(kind_of_code(one.code, rules) == EXCLUSIVE for one in candidates)
@@ -116,7 +116,8 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
     return outcome._replace(sent_order=sent_order)
 
 
-def _cart(snapshot: Snapshot) -> Cart | None:
+def cart_of(snapshot: Snapshot) -> Cart | None:
+    """Return the request's order, None where there is none; raises ``InvalidPayload``."""
     sent = snapshot.request.order
     if sent is None:
         return None
