@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     """How often a message that breaks its handler is tried before it becomes a dead letter."""
     retry_delay_s: float = 0.05
     """First delay of those retries; doubled each time."""
-    projection_wait_s: float = 2.0
-    """How long a reader waits for its own writes."""
+    projection_wait_s: float = 5.0
+    """How long a reader waits for its own writes: longer than a process takes to start again, whose
+    partitions nobody else applies meanwhile, and half of what a caller waits for its reply."""
     idempotency_hours: int = 48
     """How long replies are kept (the promise is 24)."""
