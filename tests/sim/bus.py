@@ -1,0 +1,138 @@
+"""Topics in memory: ordered partitions, a record's key decides its partition, at least once.
+
+A record is visible a while after it was sent, in each partition in its own time: partitions overtake each
+other, records of one never do. Who reads which partition of a group may change at any time.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from runtime.batches import Place, Record
+from runtime.bus import Outgoing
+
+
+class Stored(NamedTuple):
+    """A record, and from when on it can be fetched."""
+
+    record: Record
+    visible_at: float
+
+
+class Topics:
+    """All records of all topics."""
+
+    def __init__(self, partitions: int, time: Callable[[], float], delay: Callable[[], float]) -> None:
+        self.partitions = partitions
+        self.places: dict[Place, list[Stored]] = defaultdict(list)
+        self._time = time
+        self._delay = delay
+
+    def append(self, out: Outgoing) -> Record:
+        """Put a record at the end of its partition."""
+        number = out.partition
+        if number is None:
+            number = crc32(out.key.encode()) % self.partitions
+        stored = self.places[out.topic, number]
+        record = Record(
+            out.topic, number, len(stored), out.key.encode(), out.value, tuple(out.headers)
+        )
+        earliest = stored[-1].visible_at if stored else 0.0
+        stored.append(Stored(record, max(earliest, self._time() + self._delay())))
+        return record
+
+    def fetch(self, place: Place, offset: int, count: int) -> list[Record]:
+        """Return records that have become visible."""
+        found = self.places[place][offset : offset + count]
+        return [one.record for one in found if one.visible_at <= self._time()]
+
+
+class Fetcher:
+    """What a consumer knows of Kafka: seeking, pausing; stands in for aiokafka's consumer."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+        self.next: dict[Place, int] = {}
+        self.assigned: set[Place] = set()
+        self.paused: set[Place] = set()
+
+    @property
+    def consumer(self) -> "Fetcher":
+        """FastStream's subscriber has the consumer; here both are one."""
+        return self
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Fetch from here."""
+        self.next[partition.topic, partition.partition] = offset
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Fetch nothing of these."""
+        self.paused |= {(one.topic, one.partition) for one in partitions}
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Fetch again."""
+        self.paused -= {(one.topic, one.partition) for one in partitions}
+
+    async def commit(self, hints: Mapping[TopicPartition, int]) -> None:
+        """Take a hint that nobody reads."""
+
+    def getmany(self, count: Callable[[], int]) -> list[Record]:
+        """Return the next records of all assigned partitions."""
+        records: list[Record] = []
+        for place in sorted(self.assigned - self.paused):
+            offset = self.next.get(place, 0)
+            found = self.topics.fetch(place, offset, count())
+            self.next[place] = offset + len(found)
+            records += found
+        return records
+
+
+class ProcessBus:
+    """The producer of one process. ``pace`` lets time pass, ``happens`` decides on faults."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        pace: Callable[[], Awaitable[None]],
+        happens: Callable[[str], bool],
+    ) -> None:
+        self._topics = topics
+        self._pace = pace
+        self._happens = happens
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand over; what is handed over may be lost."""
+        for out in records:
+            await self._pace()
+            if not self._happens("message_lost"):
+                self._topics.append(out)
+
+    async def send_and_wait(self, records: Sequence[Outgoing]) -> None:
+        """Send in order; after a fault the caller knows of none whether it has arrived."""
+        failed: set[tuple[str, int | None]] = set()
+        for out in records:
+            await self._pace()
+            place = (out.topic, out.partition)
+            if place in failed:
+                continue
+            if self._happens("send_failed"):
+                failed.add(place)
+                if not self._happens("send_arrived"):
+                    continue
+            self._topics.append(out)
+        if failed:
+            raise KafkaError
+
+
+def partitions_of(topics: Iterable[str], count: int) -> list[Place]:
+    """Return all partitions of the topics."""
+    return [(topic, number) for topic in topics for number in range(count)]
+
+
+def subscriber(fetcher: Fetcher) -> Any:
+    """Return what a runtime consumer takes for its FastStream subscriber."""
+    return fetcher

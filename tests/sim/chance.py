@@ -1,0 +1,70 @@
+"""The only source of chance: each fault and each delay follows from the seed and its own number.
+
+The faults of one kind do not depend on those of another, so that a kind, or one fault, can be left out of a
+run and the rest stays as similar as it can: that is what shrinking needs.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Collection
+from hashlib import blake2b
+
+RATES = {
+    "crash": 0.004,
+    "crash_point": 0.012,
+    "session_ended": 0.006,
+    "message_lost": 0.05,
+    "send_failed": 0.03,
+    "fetched_again": 0.05,
+    "reassigned": 0.01,
+    "sent_elsewhere": 0.1,
+}
+"""How likely a fault is, each time it could happen."""
+NOT_FAULTS = {"send_arrived": 0.5}
+KINDS = tuple(RATES)
+Fault = tuple[str, int]
+"""Its kind, and which chance of its kind it took."""
+
+
+class Chance:
+    """Decides for one run."""
+
+    def __init__(self, seed: int, kinds: Collection[str], left_out: Collection[Fault] = ()) -> None:
+        self._seed = seed
+        self._kinds = set(kinds)
+        self._left_out = set(left_out)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._delays = random.Random(f"{seed}/delays")
+        self._bytes = random.Random(f"{seed}/bytes")
+        self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 3.0))
+        self.is_calm = False
+        self.happened: list[Fault] = []
+
+    def happens(self, kind: str) -> bool:
+        """Whether a fault happens now."""
+        self._counts[kind] += 1
+        number = self._counts[kind]
+        digest = blake2b(f"{self._seed}/{kind}/{number}".encode(), digest_size=6).digest()
+        drawn = int.from_bytes(digest, "big") / 2**48
+        if kind in NOT_FAULTS:
+            return drawn < NOT_FAULTS[kind]
+        is_due = drawn < min(RATES[kind] * self.swarm, 0.4)
+        if not is_due or self.is_calm or kind not in self._kinds:
+            return False
+        if (kind, number) in self._left_out:
+            return False
+        self.happened.append((kind, number))
+        return True
+
+    def delay(self) -> float:
+        """Return how long a step takes: mostly a millisecond, now and then much longer."""
+        drawn = self._delays.random()
+        return 0.3 * drawn if drawn < 0.01 else 0.004 * drawn
+
+    def number(self, below: int) -> int:
+        """Return a number."""
+        return self._delays.randrange(below)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return what ids are made of."""
+        return self._bytes.randbytes(count)

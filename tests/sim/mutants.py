@@ -1,0 +1,111 @@
+"""Faults put into the real code, one at a time: the simulation is worth what it finds of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ledger.domain.redeem
+import ledger.timers
+import runtime.consumer
+import runtime.inbox
+import runtime.relay
+from ledger.domain.accounts import Account
+from runtime import event_store
+from runtime.consumer import CommandConsumer
+from runtime.inbox import Consumer
+from runtime.relay import Relay
+from tests.sim import statements, store
+
+Place = tuple[Any, str]
+"""An attribute of the real code: its owner and its name."""
+
+
+async def _nothing(*_: Any) -> None:
+    return None
+
+
+async def _no_replies(*_: Any) -> dict[Any, Any]:
+    return {}
+
+
+def _takes_all(_: Consumer, reads: Any, stored: Any) -> list[Any]:
+    del stored
+    return list(reads)
+
+
+def _skips_the_third(read_after: Any) -> Any:
+    async def skipping(connection: Any, position: int, limit: int) -> list[Any]:
+        rows = await read_after(connection, position, limit)
+        return [row for row in rows if row["position"] % 7 != 3] or rows
+
+    return skipping
+
+
+async def _saves_first(relay: Relay, connection: Any, cursor: Any) -> Any:
+    rows = await event_store.read_after(connection, cursor.position, 100)
+    if rows:
+        _, after = runtime.relay.chained(rows, cursor)
+        await connection.execute("UPDATE relay_cursor SET position = $1, published = $2", *after)
+    return await _PUBLISH_NEXT(relay, connection, cursor)
+
+
+_PUBLISH_NEXT = Relay.publish_next
+
+
+async def _does_not_lock(tx: store.Transaction, *name: Any) -> None:
+    if name[0] == "accounts":
+        tx.locks.add(name)
+        return
+    await _LOCK(tx, *name)
+
+
+_LOCK = store.Transaction.lock
+
+
+def _unlimited(account: Account, limit: int | None) -> int | None:
+    left = _LEFT_UNDER(account, limit)
+    return left if left is None or account.used == 0 else left + 1
+
+
+_LEFT_UNDER = Account.left_under
+
+MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
+    "records that were taken before are taken again": (
+        (Consumer, "_fresh"),
+        lambda _: _takes_all,
+    ),
+    "the reply is not stored under its key": (
+        (runtime.consumer, "_store_replies"),
+        lambda _: _nothing,
+    ),
+    "known keys are not looked up": (
+        (CommandConsumer, "_known_replies"),
+        lambda _: _no_replies,
+    ),
+    "the relay skips one event in seven": ((event_store, "read_after"), _skips_the_third),
+    "the relay saves its cursor before it sends": (
+        (Relay, "publish_next"),
+        lambda _: _saves_first,
+    ),
+    "accounts are read without a lock": ((store.Transaction, "lock"), lambda _: _does_not_lock),
+    "an order's version is not checked": (
+        (ledger.domain.redeem, "_is_order_changed"),
+        lambda _: lambda *_: False,
+    ),
+    "one more than the limit is given": ((Account, "left_under"), lambda _: _unlimited),
+}
+
+
+@contextmanager
+def mutant(name: str) -> Iterator[None]:
+    """Let the real code be wrong in this way."""
+    (owner, attribute), change = MUTANTS[name]
+    before = getattr(owner, attribute)
+    setattr(owner, attribute, change(before))
+    try:
+        yield
+    finally:
+        setattr(owner, attribute, before)
+
+
+assert statements, "its module registers what a store understands"

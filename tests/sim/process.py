@@ -1,0 +1,235 @@
+"""One process of a service: the service as ``app.py`` wires it, its relay, its timers, its consumers.
+
+It dies as by SIGKILL: between two statements, or at one of the crash points of the real code. Its
+transactions are gone then, what it had sent is sent, and a new one starts a little later.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Protocol
+
+import asyncpg
+
+from runtime.batches import Place
+from runtime.bus import Bus
+from runtime.inbox import Consumer
+from runtime.relay import Relay
+from runtime.service import Service
+from tests.sim.bus import Fetcher, ProcessBus, Topics, partitions_of
+from tests.sim.chance import Chance
+from tests.sim.statements import Statements
+from tests.sim.store import Connection, Pool, Schema
+
+CURRENT: ContextVar["Process"] = ContextVar("process")
+RESTART_S_MAX = 3
+FETCH_RECORDS_MAX = 6
+IDLE_S = 0.03
+CARE_S = 1.0
+
+
+class Killed(BaseException):
+    """The process is no more: nothing of it may run on."""
+
+
+class Surroundings(Protocol):
+    """What a process finds on its machine."""
+
+    chance: Chance
+    topics: Topics
+    broken: list[BaseException]
+
+    def note(self, text: str) -> None:
+        """Write a line of the trace."""
+
+    def died(self, process: "Process") -> None:
+        """Hear that a process has died."""
+
+
+class Process:
+    """Runs until it is killed."""
+
+    def __init__(
+        self,
+        world: Surroundings,
+        name: str,
+        build: Callable[[], Service],
+        schema: Schema,
+        statements: Statements,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.is_dead = False
+        self.service = build()
+        self.connections: list[Connection] = []
+        self.fetchers: dict[str, Fetcher] = {}
+        self._schema = schema
+        self._statements = statements
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start everything that the real service starts."""
+        service = self.service
+        service.pool = Pool(self.connect)  # type: ignore[assignment]
+        bus: Bus = ProcessBus(self.world.topics, partial(self.step, "send"), self.world.chance.happens)
+        service.bus = bus
+        CURRENT.set(self)
+        if service.name == "ledger":
+            service.relay = Relay(service.settings, service.name, bus)
+            self.run(service.relay.run())
+        for worker in service.background:
+            self.run(self._for_ever(worker))
+        for consumer in service.consumers:
+            assert isinstance(consumer, Consumer)
+            fetcher = Fetcher(self.world.topics)
+            consumer._subscriber = consumer._kafka = fetcher
+            self.fetchers[consumer.name] = fetcher
+            self.run(self._fetch(consumer, fetcher))
+            self.run(self._care(consumer))
+
+    def connect(self) -> Connection:
+        """Open a session."""
+        connection = Connection(self._schema, self._statements)
+        connection.step = partial(self.statement, connection)
+        self.connections.append(connection)
+        return connection
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something as long as the process lives."""
+        CURRENT.set(self)
+
+        async def until_killed() -> None:
+            try:
+                await work
+            except Killed:
+                return
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self.world.broken.append(error)
+                raise
+
+        self._tasks.append(asyncio.get_running_loop().create_task(until_killed()))
+
+    async def step(self, what: str) -> None:
+        """Let time pass; the process may die in it."""
+        if self.is_dead:
+            raise Killed
+        self.world.note(f"{self.name} {what}")
+        await asyncio.sleep(self.world.chance.delay())
+        if self.is_dead:
+            raise Killed
+        if self.world.chance.happens("crash"):
+            self.die(f"at {what}")
+
+    async def statement(self, connection: Connection, what: str) -> None:
+        """Let a statement take its time; its session may end in it."""
+        await self.step(what)
+        if self.world.chance.happens("session_ended"):
+            self.world.note(f"{self.name} loses its session at {what}")
+            connection.terminate()
+
+    def pass_point(self, point: str) -> None:
+        """Die at a crash point of the real code."""
+        if self.is_dead:
+            raise Killed
+        if self.world.chance.happens("crash_point"):
+            self.die(f"at {point}")
+
+    def die(self, where: str) -> None:
+        """Kill the process."""
+        self.world.note(f"{self.name} dies {where}")
+        self.is_dead = True
+        for connection in self.connections:
+            connection.terminate()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self.world.died(self)
+        raise Killed
+
+    async def _for_ever(self, worker: Callable[[Service], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await worker(self.service)
+            except Exception as error:  # noqa: BLE001 - as the real service: again, after a pause
+                self.world.note(f"{self.name} {worker.__name__}: {error!r}")
+                await asyncio.sleep(CARE_S)
+
+    async def _fetch(self, consumer: Consumer, fetcher: Fetcher) -> None:
+        chance = self.world.chance
+        while True:
+            if fetcher.assigned and chance.happens("fetched_again"):
+                place = sorted(fetcher.assigned)[chance.number(len(fetcher.assigned))]
+                fetcher.next[place] = chance.number(fetcher.next.get(place, 0) + 1)
+                self.world.note(f"{self.name} fetches {place} again from {fetcher.next[place]}")
+            records = fetcher.getmany(lambda: 1 + chance.number(FETCH_RECORDS_MAX))
+            if records:
+                at = [f"{one.topic}/{one.partition}@{one.offset}" for one in records]
+                self.world.note(f"{self.name} takes {' '.join(at)}")
+                await self.step("take")
+                await consumer.take(records)
+            else:
+                await asyncio.sleep(IDLE_S)
+
+    async def _care(self, consumer: Consumer) -> None:
+        while True:
+            await asyncio.sleep(CARE_S)
+            try:
+                await consumer.look_after_offsets()
+            except (OSError, asyncpg.PostgresError):
+                continue
+
+
+class Group:
+    """Shares the partitions of a consumer's topics among the living processes of its service."""
+
+    def __init__(self, consumer: str, partitions: int) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+        self._members: list[Process] = []
+        self._turn = 0
+
+    def join(self, process: Process) -> None:
+        """Take a process in."""
+        self._members.append(process)
+        self.share_out()
+
+    def leave(self, process: Process) -> None:
+        """Let a process go."""
+        self._members.remove(process)
+        self.share_out()
+
+    def share_out(self) -> None:
+        """Give each partition to one member, to another one than before if there is one."""
+        self._turn += 1
+        for member in self._members:
+            consumer = self._of(member)
+            fetcher = member.fetchers[self._consumer]
+            places = partitions_of(consumer.topics, self._partitions)
+            mine = {
+                place
+                for number, place in enumerate(places)
+                if self._members[(number + self._turn) % len(self._members)] is member
+            }
+            lost, new = fetcher.assigned - mine, mine - fetcher.assigned
+            fetcher.assigned -= lost
+            if lost:
+                consumer.on_revoked(lost)
+            if new:
+                member.run(self._assign(consumer, fetcher, new))
+
+    async def _assign(self, consumer: Consumer, fetcher: Fetcher, new: set[Place]) -> None:
+        for place in new:
+            fetcher.next[place] = 0
+        try:
+            await consumer.on_assigned(new)
+        except (OSError, asyncpg.PostgresError):
+            pass  # aiokafka logs it and fetches from what it has; the offsets' own check mends it
+        fetcher.assigned |= new
+
+    def _of(self, process: Process) -> Consumer:
+        found = [one for one in process.service.consumers if one.name == self._consumer]
+        assert isinstance(found[0], Consumer)
+        return found[0]
