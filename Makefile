@@ -111,6 +111,22 @@ chaos: install ## Faults in full: half an hour; writes tests/chaos/report.json
 	       CHAOS_R26_BACKENDS=20 CHAOS_R27_S=30 CHAOS_R22_S=60; \
 	$(PYTHON) -m pytest -s -m "chaos or full" tests
 
+SEED ?= 0
+SEEDS ?= 1000
+
+.PHONY: simulate
+simulate: install ## One run of the simulation, the same every time (SEED=…)
+	@$(PYTHON) -m tests.sim $(SEED)
+
+.PHONY: simulate-long
+simulate-long: install ## Many runs of the simulation on both cores, and every mutant (SEEDS=1000)
+	@half=$$(( $(SEEDS) / 2 )); \
+	$(PYTHON) -m tests.sim --from 0 --count $$half & first=$$!; \
+	$(PYTHON) -m tests.sim --from $$half --count $$(( $(SEEDS) - half )) || failed=1; \
+	wait $$first || failed=1; \
+	[ -z "$${failed:-}" ] || exit 1; \
+	$(PYTHON) -m pytest -m full tests/sim
+
 .PHONY: reliability-report
 reliability-report: install ## Write docs/reliability.md from the last `make chaos`
 	@$(PYTHON) tools/reliability_report.py

@@ -1,4 +1,4 @@
-"""``python -m tests.sim SEED…`` or ``--from 0 --count 1000``: runs seeds; a failing one is made short and shown."""
+"""``python -m tests.sim SEED…`` or ``--from 0 --count 1000``; a seed that fails is made short and shown."""
 
 import argparse
 import sys
@@ -14,8 +14,7 @@ def show(seed: int, short: Short) -> None:
     """Print a failing run."""
     said = [
         f"seed {seed} fails; again: make simulate SEED={seed}",
-        f"shortened in {short.runs} runs to {len(short.run.operations)} operations"
-        f" and {len(short.ended.faults)} faults:",
+        f"shortened in {short.runs} runs to this ({len(short.ended.faults)} faults left):",
         *(f"  {operation}" for operation in short.run.operations),
         *(f"  fault {kind} {number}" for kind, number in short.ended.faults),
         *(f"  found: {finding}" for finding in short.ended.findings[:10]),

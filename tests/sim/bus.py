@@ -26,7 +26,9 @@ class Stored(NamedTuple):
 class Topics:
     """All records of all topics."""
 
-    def __init__(self, partitions: int, time: Callable[[], float], delay: Callable[[], float]) -> None:
+    def __init__(
+        self, partitions: int, time: Callable[[], float], delay: Callable[[], float]
+    ) -> None:
         self.partitions = partitions
         self.places: dict[Place, list[Stored]] = defaultdict(list)
         self._time = time

@@ -74,7 +74,6 @@ class Judge:
         if isinstance(event, RedemptionFailed):
             return self._refused(oracle, event, project)
         if isinstance(event, RedemptionRolledBack):
-            name = next(one.rollback_id for one in event.items).split("-")[1]
             self._told_of_rollback(event.redemption_id, event)
             verdict = oracle.roll_back(event.redemption_id, is_single=False)
             return "" if verdict == "ok" else f"given back, the oracle says {verdict}"
@@ -100,7 +99,9 @@ class Judge:
         name = event.parent_id or event.items[0].redemption_id
         operation = self._operations[name]
         self._told[name].append(event)
-        takes = [Take(posted.account, posted.amount) for one in event.items for posted in one.posted]
+        takes = [
+            Take(posted.account, posted.amount) for one in event.items for posted in one.posted
+        ]
         for asked, took in zip(operation.takes, takes, strict=True):
             if took.account != asked.account or took.amount > asked.amount:
                 return f"took {took}, asked was {asked}"
@@ -191,7 +192,9 @@ class Judge:
             return
         replies = {(one.status, _without_positions(one)) for one in answered.replies}
         if len(replies) > 1:
-            self.findings.append(f"{operation.name} got {len(replies)} different answers: {replies}")
+            self.findings.append(
+                f"{operation.name} got {len(replies)} different answers: {replies}"
+            )
         reply = answered.replies[0]
         if reply.status >= 500:
             self.findings.append(f"{operation.name} was answered {reply.status}")
@@ -204,10 +207,14 @@ class Judge:
                     f" the log has {[type(one).__name__ for one in told]}"
                 )
         elif operation.kind == "top_up" and (reply.error is None) != (len(told) == 1):
-            self.findings.append(f"{operation.name} was answered {reply.status}, {len(told)} events")
+            self.findings.append(
+                f"{operation.name} was answered {reply.status}, {len(told)} events"
+            )
         elif operation.name not in self._fitting:
             key = reply.error.key if reply.error else "ok"
-            self.findings.append(f"{operation.name} ({operation.kind}) was answered {key}: never so")
+            self.findings.append(
+                f"{operation.name} ({operation.kind}) was answered {key}: never so"
+            )
 
 
 def _without_positions(reply: Reply) -> str:

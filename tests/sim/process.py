@@ -5,6 +5,7 @@ transactions are gone then, what it had sent is sent, and a new one starts a lit
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from functools import partial
@@ -72,7 +73,9 @@ class Process:
         """Start everything that the real service starts."""
         service = self.service
         service.pool = Pool(self.connect)  # type: ignore[assignment]
-        bus: Bus = ProcessBus(self.world.topics, partial(self.step, "send"), self.world.chance.happens)
+        bus: Bus = ProcessBus(
+            self.world.topics, partial(self.step, "send"), self.world.chance.happens
+        )
         service.bus = bus
         CURRENT.set(self)
         if service.name == "ledger":
@@ -223,10 +226,9 @@ class Group:
     async def _assign(self, consumer: Consumer, fetcher: Fetcher, new: set[Place]) -> None:
         for place in new:
             fetcher.next[place] = 0
-        try:
+        # Aiokafka logs a fault here and fetches from what it has; the offsets' own check mends it.
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
             await consumer.on_assigned(new)
-        except (OSError, asyncpg.PostgresError):
-            pass  # aiokafka logs it and fetches from what it has; the offsets' own check mends it
         fetcher.assigned |= new
 
     def _of(self, process: Process) -> Consumer:

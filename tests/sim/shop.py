@@ -23,7 +23,7 @@ LIMITS: dict[str, int | None] = {
     "uses/free": None,
 }
 SAID = {account: Definition(limit, version=0) for account, limit in LIMITS.items()}
-SESSIONS = ("s", "t", "u")
+SESSIONS = ("s", "t")
 PARTS_MAX = 5
 
 
@@ -44,7 +44,7 @@ class Operation(NamedTuple):
     seconds: int = 0
 
 
-KINDS = {"redeem": 10, "roll_back": 3, "top_up": 1, "hold": 3, "release": 1, "cancel": 1}
+KINDS = {"redeem": 10, "roll_back": 3, "top_up": 1, "hold": 5, "release": 1, "cancel": 1}
 
 
 def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
@@ -72,11 +72,13 @@ def _operation(
         operation = operation._replace(
             takes=tuple(
                 Take(
-                    chance.choice(sorted(LIMITS)), chance.choice((1, 1, 1, 2, 20)), chance.random() < 0.3
+                    chance.choice(sorted(LIMITS)),
+                    chance.choice((1, 1, 1, 2, 20)),
+                    chance.random() < 0.3,
                 )
                 for _ in range(chance.choice((1, 1, 2, 3)))
             ),
-            session=chance.choice((*SESSIONS, None, None)) if kind == "redeem" else None,
+            session=chance.choice((*SESSIONS, None)) if kind == "redeem" else None,
             order=chance.choice((None, None, *ORDERS)),
         )
     if kind in {"hold", "release"}:
@@ -145,7 +147,9 @@ def plan(
         take._replace(is_flexible=take.is_flexible and attempt < 3)
         for take in amounts_of(operation, available)
     ]
-    command = redeem_of(operation.name, takes, SAID, operation.session, attempt, "WITH_ORDER", known)
+    command = redeem_of(
+        operation.name, takes, SAID, operation.session, attempt, "WITH_ORDER", known
+    )
     stack = command.plan.stack.model_copy(update={"tracking_id": operation.name})
     changes = {"stack": stack, "turn": turn, "metadata": {"planned_on": version}}
     return Redeem(plan=command.plan.model_copy(update=changes))

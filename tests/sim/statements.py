@@ -169,9 +169,7 @@ async def start_offsets(_: Connection, tx: Transaction, consumer: str, *columns:
 
 @statement("JOIN consumer_offsets o ON")
 async def read_offsets(_: Connection, tx: Transaction, consumer: str, *columns: Any) -> list[Row]:
-    rows = [
-        tx.get("consumer_offsets", (consumer, *place)) for place in zip(*columns, strict=True)
-    ]
+    rows = [tx.get("consumer_offsets", (consumer, *place)) for place in zip(*columns, strict=True)]
     return [row for row in rows if row is not None]
 
 
@@ -314,7 +312,9 @@ async def update_accounts(_: Connection, tx: Transaction, *columns: Any) -> None
         await tx.lock("accounts", *values[:2])
         before = tx.get("accounts", values[:2])
         if before is not None:
-            row = before | dict(zip(ACCOUNT_COLUMNS, values, strict=True)) | {"unit": before["unit"]}
+            row = (
+                before | dict(zip(ACCOUNT_COLUMNS, values, strict=True)) | {"unit": before["unit"]}
+            )
             tx.put("accounts", values[:2], _checked(row))
 
 
@@ -398,6 +398,14 @@ HOLD_COLUMNS = (
     "stream_version",
     "hash",
 )
+
+
+@statement("SELECT pg_advisory_xact_lock($3, hashtext(k.project_id")
+async def lock_session_names(
+    _: Connection, tx: Transaction, projects: list[str], keys: list[str], lock: int
+) -> None:
+    for key in zip(projects, keys, strict=True):
+        await tx.lock("advisory", lock, *key)
 
 
 @statement("FOR UPDATE OF h")

@@ -11,7 +11,7 @@ import copy
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 
@@ -33,7 +33,7 @@ class Schema:
     def __init__(self) -> None:
         self.tables: dict[str, dict[Key, Row]] = defaultdict(dict)
         self.sequences: dict[str, int] = defaultdict(int)
-        self.locks: dict[Key, "Transaction"] = {}
+        self.locks: dict[Key, Transaction] = {}
         self.waiting: list[asyncio.Future[None]] = []
         self.listeners: list[tuple[Connection, str, Any]] = []
         self.tables["relay_cursor"][(True,)] = {"position": 0, "published": None}
@@ -171,11 +171,11 @@ class TransactionBlock:
         connection.transaction_now = None
         transaction.end(is_committed=False)
 
-    async def __aenter__(self) -> "TransactionBlock":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None:
             try:
                 await self.commit()

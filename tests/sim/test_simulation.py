@@ -1,4 +1,4 @@
-"""A few seeds in every run of the tests; that a seed repeats; that it finds what is wrong, and shows it short."""
+"""A few seeds in every run; that a seed repeats; that what is wrong is found, and shown short."""
 
 import os
 import subprocess

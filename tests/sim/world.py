@@ -118,7 +118,9 @@ class World:
             if owner == process.service.name:
                 group.leave(process)
         loop = asyncio.get_running_loop()
-        loop.call_later(0.1 + self.chance.number(100 * RESTART_S_MAX) / 100, self.start, process.name)
+        loop.call_later(
+            0.1 + self.chance.number(100 * RESTART_S_MAX) / 100, self.start, process.name
+        )
 
     async def reassign(self) -> None:
         """Now and then let a group share out its partitions anew."""
@@ -145,7 +147,9 @@ class World:
             attempts += 1
             envelope = self._envelope(operation, command, attempts)
             if not self.chance.happens("message_lost"):
-                self._send(outgoing(topic_names.commands("ledger"), operation.name, command, envelope))
+                self._send(
+                    outgoing(topic_names.commands("ledger"), operation.name, command, envelope)
+                )
             await self._heard(operation.name)
 
     async def _heard(self, name: str) -> None:
@@ -286,7 +290,9 @@ class World:
         found = Judge(self._run.operations, answered).judge(events)
         found += await audit(connection) + await check_log(connection, "ledger")
         found += await check_relay(connection, "ledger")
-        found += [f"gateway: dead letter {row}" for row in self._schemas["gateway"].tables["dead_letters"]]
+        found += [
+            f"gateway: dead letter {row}" for row in self._schemas["gateway"].tables["dead_letters"]
+        ]
         return found + await compare(reader, "gateway", PROJECTION, events)
 
 

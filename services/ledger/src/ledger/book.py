@@ -118,6 +118,9 @@ async def prepare(connection: Connection, messages: Sequence[tuple[Envelope, Any
                 accounts.update((project_id, posting.account) for posting in command.postings)
     batch.redemptions = await queries.read_redemptions(connection, redemptions)
     accounts.update(_accounts_of(batch.redemptions))
+    # Without this a session's first hold could be placed between the two reads below, and its owner be
+    # refused because of what it holds itself.
+    await queries.lock_session_names(connection, sessions)
     accounts.update(await lock_sessions(connection, batch, sessions))
     await read_accounts(connection, batch, accounts)
     await _read_orders(connection, batch, messages)

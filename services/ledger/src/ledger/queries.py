@@ -17,6 +17,8 @@ from runtime.read_model import parse_event
 _POSTINGS = TypeAdapter(list[Posting])
 Key = tuple[str, str]
 """Project and the name of the thing."""
+SESSION_LOCK = 3
+"""The class of advisory locks of sessions; 1 and 2 are the log's (runtime.event_store)."""
 
 
 class Hold(NamedTuple):
@@ -131,6 +133,19 @@ async def read_orders(
         [int(version) for _, _, version in facts],
     )
     return {(row["project_id"], row["order_id"]): orjson.loads(row["order"]) for row in rows}
+
+
+async def lock_session_names(connection: Connection, keys: set[Key]) -> None:
+    """Let others wait who name the same sessions: one that is new has no row to lock yet."""
+    if keys:
+        await connection.execute(
+            """
+            SELECT pg_advisory_xact_lock($3, hashtext(k.project_id || '/' || k.session_key))
+            FROM unnest($1::text[], $2::text[]) AS k(project_id, session_key)
+            """,
+            *_columns(keys),
+            SESSION_LOCK,
+        )
 
 
 async def lock_holds(connection: Connection, keys: set[Key]) -> dict[Key, Hold]:

@@ -1,0 +1,301 @@
+"""What our code leans on of Postgres, checked on Postgres and on the store of the simulation alike."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+import runtime.inbox
+from contracts import topics
+from contracts.messages import Envelope
+from ledger import queries
+from ledger.app import build
+from ledger.domain.accounts import Account
+from runtime import event_store
+from runtime.batches import Record
+from runtime.consumer import _store_replies
+from runtime.event_store import StoredEvent
+from runtime.relay import Relay
+from runtime.service import Service
+from runtime.settings import Settings
+from runtime.testing import Harness
+from runtime.testing.harness import MemoryBus
+from tests.oracle.machine import START, redeem_of
+from tests.oracle.redemptions import Definition, Take
+from tests.sim.statements import Statements
+from tests.sim.store import Connection, Pool, Schema
+
+WAIT_S = 10
+
+
+@pytest.fixture
+async def memory_service() -> Service:
+    one = build(Settings())
+    schema, statements = Schema(), Statements()
+    one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
+    one.bus = MemoryBus()
+    return one
+
+
+@pytest.fixture
+async def postgres_service(leased_settings: Settings) -> AsyncIterator[Service]:
+    async with Harness(build(leased_settings)) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_service", pytest.param("postgres_service", marks=pytest.mark.integration)]
+)
+def service(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+def event(version: int = 1, stream: str = "redemption-r1") -> StoredEvent:
+    return StoredEvent(
+        "p1",
+        stream,
+        version,
+        f"ev-{stream}-{version}",
+        "t.v1",
+        "ledger.events",
+        0,
+        "{}",
+        b"h",
+        START,
+        "",
+        "",
+    )
+
+
+async def log_of(service: Service) -> list[tuple[str, int]]:
+    async with service.pool.acquire() as connection:
+        rows = await event_store.read_after(connection, 0, 100)
+    return [(row["stream_id"], row["stream_version"]) for row in rows]
+
+
+async def put_accounts(service: Service, *accounts: Account) -> None:
+    async with service.pool.acquire() as connection, connection.transaction():
+        await queries.store_accounts(connection, [("p1", one) for one in accounts])
+
+
+async def waits(task: asyncio.Task[Any]) -> bool:
+    """Whether the task is still waiting, once it has had its chance."""
+    await asyncio.wait([task], timeout=0.2)
+    return not task.done()
+
+
+async def test_positions_ascend_in_the_order_of_commits(service: Service) -> None:
+    async with service.pool.acquire() as connection:
+        first = await event_store.append(connection, [event(1), event(2)])
+        second = await event_store.append(connection, [event(1, "redemption-r2")])
+    assert first + second == sorted(first + second)
+    assert await log_of(service) == [
+        ("redemption-r1", 1),
+        ("redemption-r1", 2),
+        ("redemption-r2", 1),
+    ]
+
+
+async def test_a_version_is_taken_once(service: Service) -> None:
+    async with service.pool.acquire() as connection:
+        await event_store.append(connection, [event(1)])
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await event_store.append(connection, [event(1, "redemption-r2"), event(1)])
+    assert await log_of(service) == [("redemption-r1", 1)]
+
+
+async def test_nobody_else_sees_what_is_not_committed(service: Service) -> None:
+    async with service.pool.acquire() as connection:
+        async with connection.transaction():
+            await event_store.append(connection, [event(1)])
+            assert await log_of(service) == []
+        assert await log_of(service) == [("redemption-r1", 1)]
+
+
+async def test_whoever_appends_lets_others_wait_until_the_commit(service: Service) -> None:
+    async def append_more() -> None:
+        async with service.pool.acquire() as other:
+            await event_store.append(other, [event(1, "redemption-r2")])
+
+    async with service.pool.acquire() as connection, connection.transaction():
+        await event_store.append(connection, [event(1)])
+        task = asyncio.create_task(append_more())
+        assert await waits(task)
+    await asyncio.wait_for(task, WAIT_S)
+    assert await log_of(service) == [("redemption-r1", 1), ("redemption-r2", 1)]
+
+
+async def test_whoever_locks_an_account_next_sees_what_the_first_wrote(service: Service) -> None:
+    await put_accounts(service, Account("uses/a", "use", 3, 0))
+    key = ("p1", "uses/a")
+
+    async def read() -> Account:
+        async with service.pool.acquire() as other, other.transaction():
+            return (await queries.lock_accounts(other, {key}))[key]
+
+    async with service.pool.acquire() as connection, connection.transaction():
+        account = (await queries.lock_accounts(connection, {key}))[key]
+        task = asyncio.create_task(read())
+        assert await waits(task)
+        await queries.store_accounts(connection, [("p1", account._replace(used=2))])
+    assert (await asyncio.wait_for(task, WAIT_S)).used == 2
+
+
+async def test_of_two_who_make_an_account_the_second_is_refused(service: Service) -> None:
+    async def make() -> None:
+        await put_accounts(service, Account("uses/a", "use", 3, 0, used=2))
+
+    async with service.pool.acquire() as connection, connection.transaction():
+        await queries.store_accounts(connection, [("p1", Account("uses/a", "use", 3, 0, used=1))])
+        task = asyncio.create_task(make())
+        assert await waits(task)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await asyncio.wait_for(task, WAIT_S)
+
+
+async def test_an_account_never_goes_over(service: Service) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await put_accounts(service, Account("uses/a", "use", 3, 0, used=2, held=2))
+
+
+async def test_of_two_who_wait_for_each_other_one_is_refused(service: Service) -> None:
+    await put_accounts(service, Account("uses/a", "use", 3, 0), Account("uses/b", "use", 3, 0))
+    both = asyncio.Barrier(2)
+
+    async def lock(first: str, second: str) -> str:
+        try:
+            async with service.pool.acquire() as connection, connection.transaction():
+                await queries.lock_accounts(connection, {("p1", first)})
+                await both.wait()
+                await queries.lock_accounts(connection, {("p1", second)})
+        except asyncpg.DeadlockDetectedError:
+            return "refused"
+        return "done"
+
+    ended = await asyncio.wait_for(
+        asyncio.gather(lock("uses/a", "uses/b"), lock("uses/b", "uses/a")), WAIT_S
+    )
+    assert sorted(ended) == ["done", "refused"]
+
+
+async def test_a_session_that_ends_loses_its_transaction_and_its_locks(service: Service) -> None:
+    await put_accounts(service, Account("uses/a", "use", 3, 0))
+    key = ("p1", "uses/a")
+
+    async def lose_the_session() -> None:
+        async with service.pool.acquire() as connection, connection.transaction():
+            account = (await queries.lock_accounts(connection, {key}))[key]
+            await queries.store_accounts(connection, [("p1", account._replace(used=1))])
+            connection.terminate()
+            await event_store.append(connection, [event(1)])
+
+    with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError)):
+        await lose_the_session()
+    async with service.pool.acquire() as connection, connection.transaction():
+        found = await asyncio.wait_for(queries.lock_accounts(connection, {key}), WAIT_S)
+    assert found[key].used == 0
+    assert await log_of(service) == []
+
+
+async def test_a_savepoint_undoes_what_came_after_it(service: Service) -> None:
+    async with service.pool.acquire() as connection, connection.transaction():
+        await event_store.append(connection, [event(1)])
+        inner = connection.transaction()
+        await inner.start()
+        await event_store.append(connection, [event(2)])
+        await inner.rollback()
+    assert await log_of(service) == [("redemption-r1", 1)]
+
+
+async def test_a_reply_is_stored_once_and_not_without_its_transaction(service: Service) -> None:
+    record = ("p1", "key", "fingerprint", '{"status": 200}', START)
+    async with service.pool.acquire() as connection:
+        block = connection.transaction()
+        await block.start()
+        await _store_replies(connection, [record])
+        await block.rollback()
+        await _store_replies(connection, [record])
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await _store_replies(connection, [record])
+
+
+async def test_one_relay_is_elected_until_its_session_ends(service: Service) -> None:
+    relay = Relay(service.settings, "ledger", service.bus)
+    async with service.pool.acquire() as second:
+        async with service.pool.acquire() as first:
+            assert await relay._elected(first)
+            assert not await relay._elected(second)
+            first.terminate()
+        async with asyncio.timeout(WAIT_S):
+            while not await relay._elected(second):
+                await asyncio.sleep(0.01)
+        second.terminate()
+
+
+async def test_a_session_without_a_row_is_locked_all_the_same(service: Service) -> None:
+    async def lock() -> None:
+        async with service.pool.acquire() as other, other.transaction():
+            await queries.lock_session_names(other, {("p1", "s")})
+
+    async with service.pool.acquire() as connection, connection.transaction():
+        await queries.lock_session_names(connection, {("p1", "s"), ("p1", "t")})
+        task = asyncio.create_task(lock())
+        assert await waits(task)
+    await asyncio.wait_for(task, WAIT_S)
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+@pytest.mark.parametrize("point", ["before_tx", "before_commit", "after_commit", "before_reply"])
+async def test_offsets_events_accounts_and_reply_are_one(
+    service: Service, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    consumer: Any = service.consumers[0]
+    said = {"uses/a": Definition(3, version=0)}
+    command = redeem_of("r1", [Take("uses/a", 1)], said, None, 1, "WITH_ORDER")
+    record = _record(command)
+    async with service.pool.acquire() as connection:
+        await consumer._ensure_offsets(connection, {(record.topic, 0)})
+
+    def die(name: str) -> None:
+        if name == point:
+            raise Died
+
+    monkeypatch.setattr(runtime.inbox, "crash_point", die)
+    with pytest.raises(Died):
+        await consumer.take([record])
+    monkeypatch.setattr(runtime.inbox, "crash_point", lambda _: None)
+    is_committed = point in {"after_commit", "before_reply"}
+    assert len(await log_of(service)) == is_committed
+    await consumer.take([record])
+    await consumer.take([record._replace(offset=1)])  # the caller asks again, with its key
+    assert await log_of(service) == [("redemption-r1", 1)]
+    async with service.pool.acquire() as connection, connection.transaction():
+        found = await queries.lock_accounts(connection, {("p1", "uses/a")})
+        stored = await consumer._ensure_offsets(connection, {(record.topic, 0)})
+    assert found["p1", "uses/a"].used == 1
+    assert stored[record.topic, 0]["next_offset"] == 2
+    sent = copy.copy(service.bus.sent)  # type: ignore[attr-defined]
+    assert len(sent) == (1 if is_committed else 2), "what was answered before is answered again"
+
+
+def _record(command: Any) -> Record:
+    envelope = Envelope(
+        id="m1",
+        type=command.TYPE,
+        source="test",
+        time=START,
+        project_id="p1",
+        subject="m1",
+        reply_to=topics.GATEWAY_REPLIES,
+        idempotency_key="key",
+    )
+    return Record(
+        topics.commands("ledger"), 0, 0, b"key", command.to_json(), tuple(envelope.to_headers())
+    )
