@@ -23,7 +23,8 @@ LIMITS: dict[str, int | None] = {
     "uses/free": None,
 }
 SAID = {account: Definition(limit, version=0) for account, limit in LIMITS.items()}
-SESSIONS = ("s", "t")
+SESSION_OPERATIONS = 5
+"""So many operations share a session before the next one begins: first holds are where races are."""
 PARTS_MAX = 5
 
 
@@ -59,12 +60,13 @@ def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
         redeemed = [one for one in made if one.kind == "redeem"]
         if kind == "roll_back" and not redeemed:
             kind = "redeem"
-        made.append(_operation(chance, at, kind, f"r{number}", redeemed))
+        session = f"s{number // SESSION_OPERATIONS}"
+        made.append(_operation(chance, at, kind, f"r{number}", redeemed, session))
     return tuple(made)
 
 
 def _operation(
-    chance: random.Random, at: float, kind: str, name: str, redeemed: list[Operation]
+    chance: random.Random, at: float, kind: str, name: str, redeemed: list[Operation], its: str
 ) -> Operation:
     project = chance.choice(PROJECTS)
     operation = Operation(at, kind, project, name)
@@ -78,11 +80,11 @@ def _operation(
                 )
                 for _ in range(chance.choice((1, 1, 2, 3)))
             ),
-            session=chance.choice((*SESSIONS, None)) if kind == "redeem" else None,
+            session=chance.choice((its, None)) if kind == "redeem" else None,
             order=chance.choice((None, None, *ORDERS)),
         )
     if kind in {"hold", "release"}:
-        operation = operation._replace(session=chance.choice(SESSIONS))
+        operation = operation._replace(session=its)
     if kind == "roll_back":
         known = chance.choice(redeemed)
         return operation._replace(project=known.project, of=known.name)
