@@ -142,13 +142,14 @@ class System:
         assert done.returncode == 0, f"{module}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
-    def project(self) -> "Api":
-        """Create a new project; returns a client with its server key."""
+    def project(self, **more: Any) -> "Api":
+        """Create a new project, with what it is to have besides; returns a client with its server key."""
         management = self.management()
         body = {
             "name": f"Test {uuid.uuid4().hex[:8]}",
             "timezone": "Europe/Berlin",
             "currency": "EUR",
+            **more,
         }
         made = management.must("POST", "/management/v1/projects", body)
         key = made["server_side_key"]

@@ -26,7 +26,8 @@ class Twin:
     """A project with one of everything; ``ids`` are by the name of the path's parameter."""
 
     def __init__(self, system: System, run: str, receiver: HookReceiver) -> None:
-        self.api = system.project()
+        # Off by default: a refusal for that alone would show nothing.
+        self.api = system.project(client_publish_enabled=True)
         self.mark = f"mark{uuid.uuid4().hex}"
         self.name = f"{NAME}-{run}"
         self.receiver = receiver
