@@ -1,17 +1,15 @@
 """Services on a real broker and a real Postgres, for the tests that need both."""
 
-import secrets
 from collections.abc import AsyncIterator
 
-import asyncpg
 import counter_service as counter
 import pytest_asyncio
 
 from contracts import topics
-from runtime import admin, migrate
+from runtime import admin
 from runtime.service import Service
 from runtime.settings import Settings
-from runtime.testing.servers import Servers
+from runtime.testing.fixtures import create_schemas
 
 NOTES = """
 CREATE TABLE notes (project_id text, name text);
@@ -21,17 +19,9 @@ CREATE TABLE counters (project_id text, name text, total bigint, doc jsonb,
 
 
 @pytest_asyncio.fixture
-async def kafka_settings(leased_settings: Settings, servers: Servers) -> Settings:
-    settings = leased_settings.model_copy(
-        update={
-            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-            "topic_prefix": f"t{secrets.token_hex(4)}.",
-        }
-    )
-    administrator = await asyncpg.connect(settings.database_url)
-    for name in ("catalog", "gateway"):
-        await migrate.create_role_and_schema(administrator, settings, name)
-    await administrator.close()
+async def kafka_settings(leased_kafka_settings: Settings) -> Settings:
+    settings = leased_kafka_settings
+    await create_schemas(settings, "catalog", "gateway")
     await admin.create_topics(settings, list(topics.ALL))
     return settings
 

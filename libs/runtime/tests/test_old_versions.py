@@ -5,11 +5,9 @@ stays as it was, so the hash chain holds over both versions.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterable
 from typing import ClassVar
 
-import asyncpg
 import orjson
 import pytest
 import pytest_asyncio
@@ -18,14 +16,14 @@ from pydantic import BaseModel
 from contracts import messages, topics, upcasting
 from contracts.errors import JsonObject
 from contracts.messages import Command, Envelope, Event
-from runtime import admin, audit, migrate
+from runtime import admin, audit
 from runtime.aggregate import AGGREGATES, Aggregate
 from runtime.consumer import CommandConsumer, Handler, ProjectionConsumer, ReactionConsumer
 from runtime.database import connect
 from runtime.read_model import Fold, Projection, RowKey, Rows, Table
 from runtime.service import Service
 from runtime.settings import Settings
-from runtime.testing.servers import Servers
+from runtime.testing.fixtures import create_schemas
 from runtime.unit import Unit
 
 pytestmark = pytest.mark.integration
@@ -134,17 +132,9 @@ def _today(settings: Settings, seen: list[Grown]) -> Service:
 
 
 @pytest_asyncio.fixture
-async def settings(leased_settings: Settings, servers: Servers) -> Settings:
-    settings = leased_settings.model_copy(
-        update={
-            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-            "topic_prefix": f"t{secrets.token_hex(4)}.",
-        }
-    )
-    administrator = await asyncpg.connect(settings.database_url)
-    for name in ("catalog", "gateway"):
-        await migrate.create_role_and_schema(administrator, settings, name)
-    await administrator.close()
+async def settings(leased_kafka_settings: Settings) -> Settings:
+    settings = leased_kafka_settings
+    await create_schemas(settings, "catalog", "gateway")
     await admin.create_topics(settings, ["catalog.events", "catalog.commands", "gateway.replies"])
     await admin.migrate_service(_yesterday(settings))
     connection = await connect(settings, "catalog")

@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -17,9 +15,9 @@ from campaigns.settings import Settings
 from contracts import topics
 from contracts.campaigns import AddVouchers, CreateCampaign
 from contracts.messages import Command, Reply
-from runtime import admin, ids, migrate
+from runtime import admin, ids
 from runtime.service import Service
-from runtime.testing.servers import Servers
+from runtime.testing.fixtures import create_schemas
 
 pytestmark = pytest.mark.integration
 CODES = 60_000
@@ -34,16 +32,9 @@ TOPICS = (
 
 
 @pytest_asyncio.fixture
-async def settings(leased_settings: Settings, servers: Servers) -> Settings:
-    addresses = {
-        "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-        "topic_prefix": f"t{secrets.token_hex(4)}.",
-    }
-    settings = Settings(**{**leased_settings.model_dump(), **addresses})
-    administrator = await asyncpg.connect(settings.database_url)
-    for name in ("campaigns", "gateway"):
-        await migrate.create_role_and_schema(administrator, settings, name)
-    await administrator.close()
+async def settings(leased_kafka_settings: Settings) -> Settings:
+    settings = Settings(**leased_kafka_settings.model_dump())
+    await create_schemas(settings, "campaigns", "gateway")
     await admin.migrate_service(build(settings))
     await admin.create_topics(settings, list(TOPICS))
     return settings

@@ -3,39 +3,30 @@
 import asyncio
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from contracts import ids, topics
 from customers.app import build
-from runtime import admin, migrate
+from runtime import admin
 from runtime.service import Service
 from runtime.settings import Settings
-from runtime.testing.servers import Servers
+from runtime.testing.fixtures import create_schemas
 
 pytestmark = pytest.mark.integration
 EXAMPLES = Path(__file__).resolve().parents[3] / "libs" / "contracts" / "examples"
 
 
 @pytest_asyncio.fixture
-async def settings(leased_settings: Settings, servers: Servers) -> Settings:
-    settings = leased_settings.model_copy(
-        update={
-            "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
-            "topic_prefix": f"t{secrets.token_hex(4)}.",
-        }
-    )
-    administrator = await asyncpg.connect(settings.database_url)
-    await migrate.create_role_and_schema(administrator, settings, "customers")
-    await administrator.close()
+async def settings(leased_kafka_settings: Settings) -> Settings:
+    settings = leased_kafka_settings
+    await create_schemas(settings, "customers")
     read = [topics.events(name) for name in ("ledger", "distribution", "catalog")]
     intake = [topics.INTAKE_CUSTOMERS, topics.INTAKE_ORDERS, topics.INTAKE_CUSTOM_EVENTS]
     own = [topics.commands("customers"), topics.events("customers"), topics.INTAKE_REJECTED]

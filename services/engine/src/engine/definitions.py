@@ -6,7 +6,6 @@ than the replica; documents are read only when their version is new.
 
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -42,9 +41,6 @@ class _Cache(Generic[Value]):
 
     def missing(self, wanted: Collection[tuple[Key, int]]) -> list[Key]:
         return [key for key, version in wanted if (key, version) not in self._values]
-
-
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Definitions:
@@ -152,7 +148,9 @@ class Definitions:
         key, version = (row["project_id"], row["id"]), (row["campaign_version"], None)
         definition = self._made.get(key, version)
         if definition is None:
-            drawn = Voucher(id=row["id"], code=row["id"], campaign_id=row["id"], created_at=_EVER)
+            drawn = Voucher(
+                id=row["id"], code=row["id"], campaign_id=row["id"], created_at=campaign.created_at
+            )
             definition = make_definition(drawn, campaign)
             self._made.put(key, version, definition)
         return campaign, Code(

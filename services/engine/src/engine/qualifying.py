@@ -10,10 +10,10 @@ from contracts.payload import refuse
 from engine import queries
 from engine.definitions import Definitions
 from engine.domain import counters
+from engine.domain.claims import subject_of
 from engine.domain.customer import tracking_id
 from engine.domain.definition import efforts_of
 from engine.domain.effort import refuse_too_many_offers
-from engine.domain.limit_rules import Subject
 from engine.domain.qualification import WAYS, Offer, Search, chosen, page
 from engine.domain.snapshot import Accounts, Snapshot
 from engine.domain.stacking import shown_rules
@@ -45,13 +45,14 @@ class Qualifying:
         offers = chosen(offered.offers, request.scenario, request.options, snapshot.now)
         _refuse_too_many(snapshot, offers)
         snapshot = await self._with_needs(snapshot, offered._replace(offers=tuple(offers)))
-        entries, last = await self._entries(snapshot, request, offers)
+        search = Search(snapshot, request.scenario)
+        order = search.order
+        entries, last = await self._entries(snapshot, request, offers, search)
         customer = snapshot.customer
         body: JsonObject = {"redeemables": page(entries, request.options, last)}
         tracked = tracking_id(snapshot.project_id, customer.shown if customer else None)
         if tracked is not None:
             body["tracking_id"] = tracked
-        order = Search(snapshot, request.scenario).order
         if order is not None:
             body["order"] = order
         return {**body, "stacking_rules": shown_rules(snapshot.stacking_rules, None)}
@@ -96,14 +97,13 @@ class Qualifying:
         )
 
     async def _entries(
-        self, snapshot: Snapshot, request: Qualify, offers: Sequence[Offer]
+        self, snapshot: Snapshot, request: Qualify, offers: Sequence[Offer], search: Search
     ) -> tuple[list[JsonObject], list[Offer]]:
         """Return one entry more than are shown, if there are as many, and of which offers they are.
 
         What is left in the accounts is asked only of what qualifies otherwise, a page at a time.
         """
         wanted = request.options.limit + 1
-        search = Search(snapshot, request.scenario)
         passing = (offer for offer in offers if search.worth(offer) is not None)
         entries: list[JsonObject] = []
         shown: list[Offer] = []
@@ -134,15 +134,7 @@ class Qualifying:
         products = search.product_ids
         names: set[str] = set()
         for code in {part.id: part for offer in offers for part in offer.parts}.values():
-            subject = Subject(
-                code_id=code.id,
-                campaign_id=code.campaign_id,
-                customer_id=customer_id,
-                api_key_id=snapshot.api_key_id,
-                now=snapshot.now,
-                first_day_of_week=snapshot.first_day_of_week,
-            )
-            names.update(account_names(code, subject))
+            names.update(account_names(code, subject_of(code, customer_id, search.facts)))
             names.update(counters.accounts_of(code, customer_id, products))
         keys = {(snapshot.project_id, name) for name in names}
         rows = await queries.accounts(self._connection, keys) if keys else {}

@@ -4,12 +4,14 @@ import hashlib
 import hmac
 import secrets as random
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from contracts import ids
 from contracts.errors import JsonObject, NotFound
-from contracts.gateway import ApiKeyIssued, ApiKeyRevoked, Project
+from contracts.gateway import ApiKeyIssued, ApiKeyRevoked, Project, ProjectUpdated
 from contracts.ids import base62
 from contracts.messages import Position
 from gateway import queries
@@ -117,19 +119,29 @@ async def create_management_key(service: Service) -> Issued:
         return await issue(service, unit, source, "management", [], is_new=True)
 
 
-async def update(service: Service, project_id: str, body: JsonObject) -> Changed:
-    """Change a project's settings; raises ``InvalidPayload``, or ``NotFound`` when it is deleted."""
+Decide = Callable[[Project, datetime], Sequence[ProjectUpdated]]
+
+
+async def change(service: Service, project_id: str, decide: Decide) -> Changed:
+    """Append what is decided on the project; raises ``NotFound`` when it is deleted."""
     try:
-        return await _update(service, project_id, body)
+        return await _change(service, project_id, decide)
     except CONTENTION_ERRORS:
-        return await _update(service, project_id, body)
+        return await _change(service, project_id, decide)
 
 
-async def _update(service: Service, project_id: str, body: JsonObject) -> Changed:
+async def _change(service: Service, project_id: str, decide: Decide) -> Changed:
     async with service.unit(project_id) as unit:
         state = await _load(unit, project_id)
-        project = unit.append(PROJECT, project_id, *decide_update_project(state, body, unit.now))
+        project = unit.append(PROJECT, project_id, *decide(state, unit.now))
     return Changed(project.model_dump(mode="json", exclude_none=True), unit.positions)
+
+
+async def update(service: Service, project_id: str, body: JsonObject) -> Changed:
+    """Change a project's settings; raises ``InvalidPayload``, or ``NotFound`` when it is deleted."""
+    return await change(
+        service, project_id, lambda state, now: decide_update_project(state, body, now)
+    )
 
 
 async def delete(service: Service, project_id: str) -> Changed:

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from runtime import migrate
 from runtime.settings import Settings
 from runtime.testing.servers import Servers, start_servers
 
@@ -59,3 +60,21 @@ async def leased_database(postgres_server: str) -> AsyncIterator[str]:
 def leased_settings(leased_database: str) -> Settings:
     """Return settings for the leased database."""
     return Settings(database_url=leased_database, pool_size_max=4)
+
+
+@pytest.fixture
+def leased_kafka_settings(leased_settings: Settings, servers: Servers) -> Settings:
+    """Return settings for the leased database, and for topics of the test's own on the real broker."""
+    addresses = {
+        "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
+        "topic_prefix": f"t{secrets.token_hex(4)}.",
+    }
+    return leased_settings.model_copy(update=addresses)
+
+
+async def create_schemas(settings: Settings, *services: str) -> None:
+    """Create the services' roles and empty schemas in the leased database."""
+    administrator = await asyncpg.connect(settings.database_url)
+    for name in services:
+        await migrate.create_role_and_schema(administrator, settings, name)
+    await administrator.close()

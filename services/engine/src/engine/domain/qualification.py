@@ -14,16 +14,15 @@ from contracts.errors import JsonObject
 from contracts.filters import matches
 from engine.domain import item_rules, validity
 from engine.domain.bundle import bundle_json
-from engine.domain.collections import Collections
 from engine.domain.definition import PROMOTION_TIER, Code, instant_text
 from engine.domain.effects.unit import product_references
 from engine.domain.facts import Facts
-from engine.domain.order import Cart, OrderFacts, order_json, read_cart
+from engine.domain.order import Cart, order_json
 from engine.domain.pricing import discount_effect
 from engine.domain.redeemables import Candidate, Redeemable
 from engine.domain.rules import CompiledRule, Leaf, bundle_of
 from engine.domain.snapshot import PromotionStack, Snapshot
-from engine.domain.stack import Run, Step
+from engine.domain.stack import Run, Step, cart_of
 from engine.domain.validate import step_json
 
 OfferKind = Literal["voucher", "promotion_tier", "promotion_stack", "campaign"]
@@ -142,7 +141,7 @@ class Search:
     def __init__(self, snapshot: Snapshot, scenario: Scenario) -> None:
         self._way = WAYS[scenario]
         self._snapshot = snapshot
-        self.cart = _cart(snapshot)
+        self.cart = cart_of(snapshot)
         seen = self.cart if self._way.sees_order else None
         self._run = Run(snapshot, seen, has_exclusive=False, must_suffice=True)
         self._start = self._run.save()
@@ -154,6 +153,11 @@ class Search:
         if self.cart is None:
             return None
         return order_json(self.cart, customer.id if customer else None)
+
+    @property
+    def facts(self) -> Facts:
+        """The request as rules see it."""
+        return self._run.facts
 
     @property
     def product_ids(self) -> list[str]:
@@ -248,15 +252,6 @@ class Search:
             or (self._way.relation == "any" and _requires_products(part, facts))
             for part in offer.parts
         )
-
-
-def _cart(snapshot: Snapshot) -> Cart | None:
-    sent = snapshot.request.order
-    if sent is None:
-        return None
-    collections = Collections(snapshot.collections, snapshot.now)
-    facts = OrderFacts(snapshot.project_id, snapshot.catalogue, snapshot.stored_order, collections)
-    return read_cart(sent, facts)
 
 
 def _loosened(

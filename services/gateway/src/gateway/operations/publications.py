@@ -43,7 +43,7 @@ JOIN_ONCE = Query(
 @operation("POST", "/v1/publications", fields=FIELDS, query=JOIN_ONCE)
 async def create_publication(call: Call) -> JsonObject:
     """Assign a code, or free codes of a campaign, to a customer."""
-    return await _publish(call, call.body)
+    return await _publish(call)
 
 
 @operation(
@@ -56,10 +56,11 @@ async def create_publication(call: Call) -> JsonObject:
 )
 async def publish_client_side(call: Call) -> JsonObject:
     """Assign a code to a customer, from a browser or an app, where the project allows it."""
-    return await _publish(call, call.body)
+    return await _publish(call)
 
 
-async def _publish(call: Call, body: JsonObject) -> JsonObject:
+async def _publish(call: Call) -> JsonObject:
+    body = call.body
     customer = body.get("customer")
     if isinstance(customer, str):
         customer = {"source_id": customer}

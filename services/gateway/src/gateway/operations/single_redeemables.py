@@ -172,9 +172,8 @@ ONLY_TIERS = QualificationOptions(
 
 def _alone(answer: JsonObject, entry: JsonObject) -> JsonObject:
     """Return an entry of a qualification as a validation of nothing else would show it."""
-    shared = {name: answer[name] for name in ("tracking_id",) if name in answer}
-    order = {"order": entry["order"]} if "order" in entry else {}
-    return {"valid": True, "redeemables": [entry], **shared, **order}
+    told = {"tracking_id": answer.get("tracking_id"), "order": entry.get("order")}
+    return {"valid": True, "redeemables": [entry], **told}
 
 
 async def _tier(call: Call) -> JsonObject:

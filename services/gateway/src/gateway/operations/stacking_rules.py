@@ -2,7 +2,7 @@
 
 from contracts import public
 from contracts.errors import JsonObject
-from gateway import queries, stacking
+from gateway import projects, queries, stacking
 from gateway.body import INTEGER, OBJECT, TEXT, TEXTS, Kind
 from gateway.domain import stacking_rules as rules
 from gateway.http import MANAGEMENT, Answer, Call, not_found, operation
@@ -65,7 +65,7 @@ async def delete_stacking_rules(call: Call) -> Answer:
     return Answer(204)
 
 
-def _told(call: Call, changed: stacking.Changed) -> JsonObject:
+def _told(call: Call, changed: projects.Changed) -> JsonObject:
     """Let reads and the engine follow the change at once."""
     call.positions.extend(changed.positions)
     call.remember("gateway", [])
