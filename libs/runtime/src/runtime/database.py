@@ -34,6 +34,11 @@ CONTENTION_ERRORS = (
 """Somebody else was faster: trying again sees what they wrote."""
 
 
+ONE_PLAN = {"engine", "ledger"}
+"""Services whose statements join arrays of keys with an index: the first plan is right for ever, and making
+a new one takes longer than running it."""
+
+
 def role_name(settings: Settings, service: str) -> str:
     """Return the database role of a service: ``tessera_ledger`` in a database named ``tessera``.
 
@@ -85,6 +90,7 @@ def _server_settings(service: str) -> dict[str, str]:
         "search_path": service,
         "application_name": f"tessera-{service}",
         "jit": "off",
+        "plan_cache_mode": "force_generic_plan" if service in ONE_PLAN else "auto",
         # A process that is stopped inside a transaction holds rows, and the lock of the log.
         "idle_in_transaction_session_timeout": f"{limits.IDLE_IN_TRANSACTION_S_MAX}s",
     }

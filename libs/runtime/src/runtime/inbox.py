@@ -178,6 +178,17 @@ class Consumer:
 
     # -- taking batches -------------------------------------------------------------------------
 
+    async def take_paced(self, records: Sequence[Record]) -> None:
+        """Handle the records, and rest: what comes meanwhile is one batch (ADR 0017).
+
+        A backlog is worked off without a rest, and none is taken while somebody waits for a projection.
+        """
+        started = time.monotonic()
+        await self.take(records)
+        rest_s = started + self.host.settings.event_batch_interval_s - time.monotonic()
+        if rest_s > 0 and len(records) < limits.BACKLOG_RECORDS:
+            await self.host.positions.rest(rest_s)
+
     async def take(self, records: Sequence[Record]) -> None:
         """Handle the records; returns when they are committed, refused, or left to be fetched again."""
         conflicts = 0
@@ -616,7 +627,7 @@ class Consumer:
             settings,
             f"{self.host.name}.{self.name}",
             self.topics,
-            self.take,
+            self.take_paced if self.reads_events else self.take,
             _Assignment(self, settings.topic_prefix),
         )
 

@@ -21,6 +21,9 @@ RELAY_IDLE_S_MAX = 10
 RELAY_EVENTS_MAX = 1_000
 """Events that the relay publishes before it saves its cursor."""
 
+BACKLOG_RECORDS = 100
+"""A consumer of events that fetches so many at once is behind, and takes the next without a rest."""
+
 METRICS_SAMPLE_S = 5.0
 """How often lags, dead letters and held streams are looked up for the metrics."""
 

@@ -1,6 +1,7 @@
 """Waiting until this service's read models have applied what somebody wrote."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from contracts.errors import Unavailable
@@ -19,6 +20,8 @@ class Positions:
     def __init__(self) -> None:
         self._applied: dict[Key, int] = {}
         self._waiting: set[asyncio.Event] = set()
+        self._waiters = 0
+        self._awaited = asyncio.Event()
         self.read_stored: ReadStored | None = None
 
     def owned(self, positions: Mapping[Key, int]) -> None:
@@ -55,6 +58,8 @@ class Positions:
         wanted = list(positions)
         if self.has(wanted):
             return
+        self._waiters += 1
+        self._awaited.set()
         try:
             async with asyncio.timeout(timeout_s):
                 while not await self._reached(wanted):
@@ -62,6 +67,16 @@ class Positions:
         except TimeoutError:
             message = "what was just written is not yet readable"
             raise Unavailable(message) from None
+        finally:
+            self._waiters -= 1
+            if not self._waiters:
+                self._awaited.clear()
+
+    async def rest(self, seconds: float) -> None:
+        """Do nothing for so long, or until somebody waits for what a projection would apply."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._awaited.wait()
 
     async def _reached(self, wanted: list[Position]) -> bool:
         elsewhere = [p for p in wanted if (p.service, p.partition) not in self._applied]

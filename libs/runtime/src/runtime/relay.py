@@ -7,7 +7,7 @@ so that a consumer notices when one is missing between the log and itself.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -159,12 +159,19 @@ class Relay:
         return is_woken
 
     async def publish_next(self, connection: Connection, cursor: Cursor) -> Cursor:
-        """Publish the next events; returns the new cursor. Waits when there are none."""
+        """Publish the next events, and wait until there may be more; returns the new cursor."""
         rows = await event_store.read_after(connection, cursor.position, limits.RELAY_EVENTS_MAX)
-        if not rows:
+        if rows:
+            cursor = await self._publish(connection, rows, cursor)
+        else:
             self._empty_looks += 1
+        if len(rows) < limits.RELAY_EVENTS_MAX:
             await self._is_woken(self._settings.relay_poll_s)
-            return cursor
+            # Whoever appended is about to reply: the answer goes before its aftermath (ADR 0017).
+            await asyncio.sleep(self._settings.relay_rest_s)
+        return cursor
+
+    async def _publish(self, connection: Connection, rows: Sequence[Any], cursor: Cursor) -> Cursor:
         previous, after = chained(rows, cursor)
         await self._bus.send_and_wait(
             [
