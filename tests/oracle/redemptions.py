@@ -4,6 +4,7 @@ Deliberately naive: it keeps lists of what happened and adds them up again for e
 ``NotImplementedError`` on what it was not taught.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -103,12 +104,13 @@ class Oracle:
             raise NotImplementedError(message)
         if order is not None and len(self.orders.get(order[0], [])) != order[1]:
             return "again"
-        verdict = self._fit(takes, said, session)
+        verdict = self.fits(takes, said, session)
         if verdict == "again":
             return "again" if attempt < 3 else "busy"
         if verdict != "ok":
             self.refused.add(f"failed-{name}")
             return verdict
+        self._hear(takes, said)
         is_stack = len(takes) > 1
         names = [f"{name}-{number}" for number in range(len(takes))] if is_stack else [name]
         self.redemptions[name] = Taken(
@@ -122,18 +124,27 @@ class Oracle:
             self.sessions.pop(session, None)
         return "ok"
 
-    def _fit(self, takes: list[Take], said: dict[str, Definition], session: str | None) -> str:
+    def fits(
+        self,
+        takes: list[Take],
+        said: dict[str, Definition],
+        session: str | None,
+        untouched: Collection[str] = (),
+    ) -> str:
+        """Return ``ok``, ``again`` or the short account; nothing changes.
+
+        ``untouched`` are accounts that are looked at as if nothing had ever happened to them.
+        """
         so_far: dict[str, int] = {}
         for take in takes:
             account, plan = take.account, said[take.account]
-            known = self.heard.get(account)
+            known = None if account in untouched else self.heard.get(account)
             if known and known.version > plan.version and known.limit != plan.limit:
                 return "again"
             so_far[account] = so_far.get(account, 0) + take.amount
-            left = self.left(account, plan.limit, session)
+            left = plan.limit if account in untouched else self.left(account, plan.limit, session)
             if left is not None and so_far[account] > left:
                 return "again" if take.is_flexible else account
-        self._hear(takes, said)
         return "ok"
 
     def _hear(self, takes: list[Take], said: dict[str, Definition]) -> None:
@@ -160,6 +171,15 @@ class Oracle:
 
     def roll_back(self, name: str, *, is_single: bool) -> str:
         """Return ``ok`` or the key of the refusal."""
+        verdict = self.may_roll_back(name, is_single=is_single)
+        if verdict == "ok":
+            one = self.redemptions[name]
+            one.stands = False
+            self.orders.setdefault(one.order, []).append(f"rollback of {name}")
+        return verdict
+
+    def may_roll_back(self, name: str, *, is_single: bool) -> str:
+        """Return what :meth:`roll_back` would; nothing changes."""
         if name in self.refused:
             return "invalid_redemption"
         if any(name in one.parts for one in self.redemptions.values() if one.is_stack):
@@ -169,25 +189,25 @@ class Oracle:
         one = self.redemptions[name]
         if one.is_stack and is_single:
             return "invalid_redemption"
-        if not one.stands:
-            return "already_rolled_back"
-        one.stands = False
-        self.orders.setdefault(one.order, []).append(f"rollback of {name}")
-        return "ok"
+        return "ok" if one.stands else "already_rolled_back"
 
     def top_up(self, account: str, amount: int, said: Definition) -> str:
         """Return ``ok``, or ``invalid`` if nothing would change or the balance fall below zero."""
+        verdict = self.may_top_up(account, amount, said)
+        if verdict == "ok":
+            self.top_ups.append(Take(account, amount))
+            self._hear([self.top_ups[-1]], {account: said})
+        return verdict
+
+    def may_top_up(self, account: str, amount: int, said: Definition) -> str:
+        """Return what :meth:`top_up` would; nothing changes."""
         known = self.heard.get(account)
         newest = known if known and known.version > said.version else said
         left = self.left(account, newest.limit)
         if left is None:
             message = "the oracle knows no top-up of what is unlimited"
             raise NotImplementedError(message)
-        if amount == 0 or left + amount < 0:
-            return "invalid"
-        self.top_ups.append(Take(account, amount))
-        self._hear([self.top_ups[-1]], {account: said})
-        return "ok"
+        return "invalid" if amount == 0 or left + amount < 0 else "ok"
 
     def hold(
         self,
@@ -201,8 +221,9 @@ class Oracle:
     ) -> str:
         """Return ``ok``, ``again`` (whoever asked is to look again) or ``busy`` (three times)."""
         firm = [Take(take.account, take.amount) for take in takes]
-        if self._fit(firm, said, session) != "ok":
+        if self.fits(firm, said, session) != "ok":
             return "again" if attempt < 3 else "busy"
+        self._hear(firm, said)
         self.sessions[session] = Session(firm, self.now + seconds, order)
         return "ok"
 

@@ -1,13 +1,21 @@
 """``python -m tests.sim SEED…`` or ``--from 0 --count 1000``; a seed that fails is made short and shown."""
 
 import argparse
+import math
+import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from typing import NamedTuple
 
 from tests.sim.shrinking import Short, shrink
 from tests.sim.world import SIZE, run, run_of
 
 TRACE_LINES = 60
+ROUND = 200
+SHOWN_MAX = 3
 
 
 def show(seed: int, short: Short) -> None:
@@ -24,6 +32,31 @@ def show(seed: int, short: Short) -> None:
     sys.stdout.write("\n".join(said) + "\n")
 
 
+class Told(NamedTuple):
+    """What a process tells of a run."""
+
+    seed: int
+    failed: bool
+    steps: int
+    faults: int
+    trace_hash: str
+
+
+def one(seed: int, size: int) -> Told:
+    """Do the run of a seed, in a process of its own."""
+    ended = run(run_of(seed, size))
+    return Told(seed, bool(ended.findings), ended.steps, len(ended.faults), ended.trace_hash)
+
+
+def all_of(seeds: Sequence[int], size: int, jobs: int) -> Iterator[Told]:
+    """Do all runs, so many at a time."""
+    if jobs == 1 or len(seeds) == 1:
+        yield from (one(seed, size) for seed in seeds)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(one, seeds, repeat(size), chunksize=4)
+
+
 def main() -> int:
     """Run; the exit code is 1 if a seed fails."""
     parser = argparse.ArgumentParser()
@@ -31,23 +64,27 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no more after these")
     wanted = parser.parse_args()
     seeds = [*wanted.seeds, *range(wanted.first, wanted.first + wanted.count)]
-    started, steps, faults, failed = time.monotonic(), 0, 0, 0
-    for seed in seeds:
-        one = run_of(seed, wanted.size)
-        ended = run(one)
-        steps += ended.steps
-        faults += len(ended.faults)
-        if len(seeds) == 1:
-            sys.stdout.write(f"trace {ended.trace_hash}\n")
-        if ended.findings:
-            failed += 1
-            show(seed, shrink(one, ended))
+    started = time.monotonic()
+    done: list[Told] = []
+    # In rounds: whoever has so much time only is told of what was done in it.
+    for start in range(0, len(seeds), ROUND):
+        if time.monotonic() - started < wanted.seconds:
+            done += all_of(seeds[start : start + ROUND], wanted.size, wanted.jobs)
     took = time.monotonic() - started
+    if len(seeds) == 1:
+        sys.stdout.write(f"trace {done[0].trace_hash}\n")
+    failed = [told.seed for told in done if told.failed]
+    for seed in failed[:SHOWN_MAX]:
+        again = run_of(seed, wanted.size)
+        show(seed, shrink(again, run(again)))
     sys.stdout.write(
-        f"{len(seeds)} seeds of {wanted.size} operations in {took:.0f} s"
-        f" ({len(seeds) / took:.2f}/s), {steps} steps, {faults} faults, {failed} seeds failed\n"
+        f"{len(done)} seeds of {wanted.size} operations in {took:.0f} s"
+        f" ({len(done) / took:.2f}/s, {wanted.jobs} processes), {sum(one.steps for one in done)} steps,"
+        f" {sum(one.faults for one in done)} faults, {len(failed)} seeds failed {failed or ''}\n"
     )
     return 1 if failed else 0
 

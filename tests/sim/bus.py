@@ -4,6 +4,7 @@ A record is visible a while after it was sent, in each partition in its own time
 other, records of one never do. Who reads which partition of a group may change at any time.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ class Topics:
         self.places: dict[Place, list[Stored]] = defaultdict(list)
         self._time = time
         self._delay = delay
+        self._waiting: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     def append(self, out: Outgoing) -> Record:
         """Put a record at the end of its partition."""
@@ -44,13 +46,34 @@ class Topics:
             out.topic, number, len(stored), out.key.encode(), out.value, tuple(out.headers)
         )
         earliest = stored[-1].visible_at if stored else 0.0
-        stored.append(Stored(record, max(earliest, self._time() + self._delay())))
+        visible_at = max(earliest, self._time() + self._delay())
+        stored.append(Stored(record, visible_at))
+        asyncio.get_running_loop().call_at(visible_at, self._wake, out.topic)
         return record
+
+    async def wait(self, topics: Iterable[str], timeout_s: float) -> None:
+        """Wait until something becomes visible in one of the topics, or for so long."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        for topic in topics:
+            self._waiting[topic].append(waiter)
+        timer = loop.call_later(timeout_s, _set, waiter)
+        await waiter
+        timer.cancel()
+
+    def _wake(self, topic: str) -> None:
+        for waiter in self._waiting.pop(topic, ()):
+            _set(waiter)
 
     def fetch(self, place: Place, offset: int, count: int) -> list[Record]:
         """Return records that have become visible."""
         found = self.places[place][offset : offset + count]
         return [one.record for one in found if one.visible_at <= self._time()]
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Fetcher:

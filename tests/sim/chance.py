@@ -21,6 +21,9 @@ RATES = {
 }
 """How likely a fault is, each time it could happen."""
 NOT_FAULTS = {"send_arrived": 0.5}
+SLOW_S = 0.05
+SLOW_SHARE = 0.2
+"""How many kinds of steps (a statement, a commit, a send) are slow in a run."""
 KINDS = tuple(RATES)
 Fault = tuple[str, int]
 """Its kind, and which chance of its kind it took."""
@@ -38,6 +41,7 @@ class Chance:
         self._bytes = random.Random(f"{seed}/bytes")
         self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 3.0))
         self.is_calm = False
+        self._slow: dict[str, bool] = {}
         self.happened: list[Fault] = []
 
     def happens(self, kind: str) -> bool:
@@ -56,10 +60,21 @@ class Chance:
         self.happened.append((kind, number))
         return True
 
-    def delay(self) -> float:
-        """Return how long a step takes: mostly a millisecond, now and then much longer."""
+    def delay(self, what: str = "") -> float:
+        """Return how long a step takes: mostly a millisecond, now and then much longer.
+
+        Each run has steps of its own that are slow: what is waited for in the middle lets others in between.
+        """
         drawn = self._delays.random()
-        return 0.3 * drawn if drawn < 0.01 else 0.004 * drawn
+        if self._is_slow(what):
+            return SLOW_S * drawn
+        return 30 * drawn if drawn < 0.01 else 0.004 * drawn
+
+    def _is_slow(self, what: str) -> bool:
+        if what not in self._slow:
+            chance = random.Random(f"{self._seed}/slow/{what}")
+            self._slow[what] = bool(what) and chance.random() < SLOW_SHARE
+        return self._slow[what]
 
     def number(self, below: int) -> int:
         """Return a number."""

@@ -1,18 +1,22 @@
 """Whether a run was right: the oracle goes through the log in commit order, then looks at the answers.
 
 Whatever happened at once in whatever processes, it must be as if it had happened one after the other in
-the order of the log, and every caller must have been told what stands there.
+the order of the log, and every caller must have been told what stands there. A refusal
+must be what the oracle says at its own place in the log: what it was decided on was locked until then. Only
+an account that nothing had happened to had no row to lock; it may be looked at as it was before.
 """
 
-import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import combinations
 from typing import NamedTuple
 
 from contracts.ledger import (
     BalanceAdjusted,
     HoldPlaced,
     HoldReleased,
+    Plan,
     RedemptionFailed,
     RedemptionRolledBack,
     RedemptionSucceeded,
@@ -33,33 +37,46 @@ class Answered(NamedTuple):
 
 
 class Judge:
-    """Judges one run; ``findings`` are sentences."""
+    """Judges one run; ``findings`` are sentences. ``plans`` are all that were sent to the ledger."""
 
-    def __init__(self, operations: Sequence[Operation], answered: Mapping[str, Answered]) -> None:
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        answered: Mapping[str, Answered],
+        plans: Mapping[str, Sequence[Plan]],
+    ) -> None:
         self.findings: list[str] = []
         self._operations = {one.name: one for one in operations}
         self._answered = answered
+        self._plans = plans
         self._oracles = {project: Oracle() for project in PROJECTS}
         self._told: dict[str, list[Event]] = defaultdict(list)
         """What the log says of each operation."""
-        self._history: list[tuple[int, dict[str, Oracle]]] = [(0, copy.deepcopy(self._oracles))]
-        self.late_refusals = 0
-        """Refusals that were decided before what stands before them in the log."""
+        self._since: dict[str, dict[str, int]] = {project: {} for project in PROJECTS}
+        """Where in the log something first happened to an account."""
+        self._position = 0
+        waiting = sorted(answered.items(), key=lambda one: one[1].from_position)
+        self._to_come = [name for name, one in reversed(waiting) if one.replies]
+        self._open: set[str] = set()
         self._fitting: set[str] = set()
         """Operations that answered without an event as the oracle would have at some moment."""
 
     def judge(self, log: Sequence[tuple[Event, Envelope]]) -> list[str]:
         """Go through the log, then through the answers."""
-        self._look_for_eventless(0)
+        self._look_for_eventless()
         for event, envelope in log:
+            self._position = envelope.position
+            project = envelope.project_id
             try:
-                wrong = self._event(event, envelope.project_id)
+                wrong = self._event(event, project)
             except NotImplementedError as error:
                 wrong = str(error)
             if wrong:
                 self.findings.append(f"position {envelope.position}, {envelope.stream}: {wrong}")
-            self._look_for_eventless(envelope.position)
-            self._history.append((envelope.position, copy.deepcopy(self._oracles)))
+            oracle = self._oracles[project]
+            for account in (*oracle.heard, *(f"order/{one}" for one in oracle.orders)):
+                self._since[project].setdefault(account, envelope.position)
+            self._look_for_eventless()
         for name, operation in self._operations.items():
             if operation.kind != "cancel":
                 self._answer(operation, self._answered.get(name))
@@ -118,36 +135,52 @@ class Judge:
                 return f"says {posted.used} of {posted.account}, not {oracle.used(posted.account)}"
         return ""
 
-    def _refused(self, oracle: Oracle, event: RedemptionFailed, event_project: str) -> str:
+    def _refused(self, oracle: Oracle, event: RedemptionFailed, project: str) -> str:
         name = event.redemption_id.removeprefix("failed-")
         operation = self._operations[name]
         self._told[name].append(event)
-        # Where an amount was flexible the plan that was refused is not in the log; but it cannot be that
-        # all of what was asked fitted.
-        is_known = not any(take.is_flexible for take in operation.takes)
-        firm = [take._replace(is_flexible=False) for take in operation.takes]
-        # A refusal changes nothing and locks no account that is not there yet: it may have been decided
-        # a little before what stands before it in the log, though not before it was asked for.
-        earliest = self._answered[name].from_position if name in self._answered else 0
-        moments = [oracle]
-        for position, oracles in reversed(self._history):
-            moments += [oracles[event_project]] if position >= earliest else []
-        verdicts = [copy.deepcopy(one)._fit(firm, SAID, operation.session) for one in moments]
+        oracle.refused.add(f"failed-{name}")
         wanted = event.error.message
-        if any(one == wanted if is_known else one != "ok" for one in verdicts):
-            self.late_refusals += verdicts[0] == "ok"
-            oracle.refused.add(f"failed-{name}")
-            return ""
-        return f"refused because of {wanted}, the oracle says {verdicts[0]}"
+        verdicts = {
+            verdict
+            for plan in self._plans[name]
+            for verdict in self._verdicts(oracle, plan, operation.session, project, name)
+        }
+        return "" if wanted in verdicts else f"refused because of {wanted}, the oracle: {verdicts}"
+
+    def _verdicts(
+        self, oracle: Oracle, plan: Plan, session: str | None, project: str, name: str
+    ) -> Iterator[str]:
+        """Yield what may be said of a plan: of each account as it is, or as it was when it had no row."""
+        takes = [
+            Take(posting.account, posting.amount, posting.is_adjustable)
+            for planned in plan.redemptions
+            for posting in planned.postings
+        ]
+        if plan.order is not None and plan.order_version is not None:
+            order_id = plan.order["id"]
+            facts = {len(oracle.orders.get(order_id, []))}
+            if self._is_new(project, f"order/{order_id}", name):
+                facts.add(0)
+            if plan.order_version not in facts:
+                yield "again"
+                return
+        new = {take.account for take in takes if self._is_new(project, take.account, name)}
+        for untouched in _subsets(new):
+            yield oracle.fits(takes, SAID, session, untouched)
+
+    def _is_new(self, project: str, account: str, name: str) -> bool:
+        """Whether the account may have had no row when the operation was decided."""
+        asked_at = self._answered[name].from_position if name in self._answered else 0
+        since = self._since[project].get(account)
+        return since is None or since > asked_at
 
     def _held(self, oracle: Oracle, event: HoldPlaced) -> str:
         takes = [Take(one.account, one.amount) for one in event.held]
-        seconds = (event.expires_at - event.placed_at).total_seconds()
         verdict = oracle.hold(event.session_key, takes, SAID, 0, order=event.order_id)
         if verdict != "ok":
             return f"held, the oracle says {verdict}"
-        since = (event.placed_at - START).total_seconds()
-        oracle.sessions[event.session_key].until = since + seconds  # type: ignore[assignment]
+        oracle.sessions[event.session_key].until = _ms(event.expires_at)
         return ""
 
     def _released(self, oracle: Oracle, event: HoldReleased) -> str:
@@ -157,9 +190,9 @@ class Judge:
         session = oracle.sessions.get(event.session_key)
         if session is None:
             return f"{event.reason}, the oracle knows no such session"
-        at = (event.released_at - START).total_seconds()
+        at = _ms(event.released_at)
         if event.reason == "expired" and at < session.until:
-            return f"expired at {at}, before {session.until}"
+            return f"expired {session.until - at} ms too early"
         if event.reason == "canceled" and session.order is None:
             return "canceled without an order"
         del oracle.sessions[event.session_key]
@@ -167,23 +200,31 @@ class Judge:
 
     # -- the answers -------------------------------------------------------------------------------
 
-    def _look_for_eventless(self, position: int) -> None:
-        for name, answered in self._answered.items():
-            is_open = answered.from_position <= position <= answered.to_position
-            if is_open and name not in self._fitting and answered.replies:
-                operation, reply = self._operations[name], answered.replies[0]
-                if self._fits(copy.deepcopy(self._oracles[operation.project]), operation, reply):
-                    self._fitting.add(name)
+    def _look_for_eventless(self) -> None:
+        while self._to_come and self._from(self._to_come[-1]) <= self._position:
+            self._open.add(self._to_come.pop())
+        for name in sorted(self._open):
+            answered = self._answered[name]
+            if answered.to_position < self._position:
+                self._open.remove(name)
+                continue
+            operation, reply = self._operations[name], answered.replies[0]
+            if self._fits(self._oracles[operation.project], operation, reply):
+                self._fitting.add(name)
+                self._open.remove(name)
+
+    def _from(self, name: str) -> int:
+        return self._answered[name].from_position
 
     def _fits(self, oracle: Oracle, operation: Operation, reply: Reply) -> bool:
         key = reply.error.key if reply.error is not None else "ok"
         if operation.kind == "roll_back":
-            return oracle.roll_back(operation.of, is_single=False) == key
+            return oracle.may_roll_back(operation.of, is_single=False) == key
         if operation.kind == "top_up":
-            takes = oracle.top_up("credits/g", operation.amount, SAID["credits/g"])
+            takes = oracle.may_top_up("credits/g", operation.amount, SAID["credits/g"])
             return (takes == "invalid") == (key == "invalid_payload")
         if operation.kind == "release":
-            return oracle.release(operation.session or "") == key
+            return key == ("ok" if operation.session in oracle.sessions else "not_found")
         return operation.kind == "hold"
 
     def _answer(self, operation: Operation, answered: Answered | None) -> None:
@@ -217,5 +258,15 @@ class Judge:
             )
 
 
+def _ms(moment: datetime) -> int:
+    return (moment - START) // timedelta(milliseconds=1)
+
+
 def _without_positions(reply: Reply) -> str:
     return reply.model_copy(update={"positions": [], "replayed": False}).to_json().decode()
+
+
+def _subsets(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    ordered = sorted(names)
+    for count in range(len(ordered) + 1):
+        yield from combinations(ordered, count)

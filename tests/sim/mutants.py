@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ledger.domain.redeem
+import ledger.queries
 import runtime.consumer
 import runtime.inbox
 import runtime.relay
@@ -87,6 +88,10 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
         lambda _: _saves_first,
     ),
     "accounts are read without a lock": ((store.Transaction, "lock"), lambda _: _does_not_lock),
+    "a session is not locked by its name": (
+        (ledger.queries, "lock_session_names"),
+        lambda _: _nothing,
+    ),
     "an order's version is not checked": (
         (ledger.domain.redeem, "_is_order_changed"),
         lambda _: lambda *_: False,

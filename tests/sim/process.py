@@ -26,7 +26,7 @@ from tests.sim.store import Connection, Pool, Schema
 CURRENT: ContextVar["Process"] = ContextVar("process")
 RESTART_S_MAX = 3
 FETCH_RECORDS_MAX = 6
-IDLE_S = 0.03
+IDLE_S_MAX = 0.25
 CARE_S = 1.0
 
 
@@ -120,7 +120,7 @@ class Process:
         if self.is_dead:
             raise Killed
         self.world.note(f"{self.name} {what}")
-        await asyncio.sleep(self.world.chance.delay())
+        await asyncio.sleep(self.world.chance.delay(what))
         if self.is_dead:
             raise Killed
         if self.world.chance.happens("crash"):
@@ -174,7 +174,7 @@ class Process:
                 await self.step("take")
                 await consumer.take(records)
             else:
-                await asyncio.sleep(IDLE_S)
+                await self.world.topics.wait(consumer.topics, IDLE_S_MAX)
 
     async def _care(self, consumer: Consumer) -> None:
         while True:

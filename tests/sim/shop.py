@@ -22,7 +22,14 @@ LIMITS: dict[str, int | None] = {
     "credits/g": 50,
     "uses/free": None,
 }
+OPERATIONS_MAX = 1000
+SHARED = sorted(LIMITS)
+"""What everybody takes from; besides, each session has a code of its own, good for one use."""
+LIMITS |= {f"uses/own-{number}": 1 for number in range(OPERATIONS_MAX)}
 SAID = {account: Definition(limit, version=0) for account, limit in LIMITS.items()}
+TWIN_SHARES = (0.0, 0.3, 1.0)
+"""How often a session's hold and its redemption are asked for at once, as by two clicks."""
+TWIN_S = 0.04
 SESSION_OPERATIONS = 5
 """So many operations share a session before the next one begins: first holds are where races are."""
 PARTS_MAX = 5
@@ -52,15 +59,26 @@ def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
     """Return what is asked for in a run."""
     chance = random.Random(f"{seed}/operations")
     pace = chance.choice((0.002, 0.02, 0.2))
+    twins = chance.choice(TWIN_SHARES)
+    weights = [chance.choice((0.2, 1, 1, 4)) * weight for weight in KINDS.values()]
+    if twins == 1.0:
+        weights = [kind == "hold" for kind in KINDS]
     made: list[Operation] = []
     at = 0.0
     for number in range(count):
         at += pace * chance.random()
-        kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = chance.choices(list(KINDS), weights)[0]
         redeemed = [one for one in made if one.kind == "redeem"]
         if kind == "roll_back" and not redeemed:
             kind = "redeem"
-        session = f"s{number // SESSION_OPERATIONS}"
+        session = f"s{number // (2 if twins == 1.0 else SESSION_OPERATIONS)}"
+        last = made[-1] if made else None
+        if last is not None and last.kind == "hold" and chance.random() < twins:
+            own = (Take(f"uses/own-{number}", 1),)
+            made[-1] = last._replace(takes=own)
+            soon = last.at + TWIN_S * chance.random()
+            made.append(made[-1]._replace(at=soon, kind="redeem", name=f"r{number}", order=None))
+            continue
         made.append(_operation(chance, at, kind, f"r{number}", redeemed, session))
     return tuple(made)
 
@@ -74,7 +92,7 @@ def _operation(
         operation = operation._replace(
             takes=tuple(
                 Take(
-                    chance.choice(sorted(LIMITS)),
+                    chance.choice(SHARED),
                     chance.choice((1, 1, 1, 2, 20)),
                     chance.random() < 0.3,
                 )

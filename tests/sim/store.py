@@ -227,7 +227,7 @@ class Connection:
             raise
         if self.transaction_now is None:
             transaction.end(is_committed=True)
-        return [Record(copy.deepcopy(row)) for row in rows or ()]
+        return [Record(_fresh(row)) for row in rows or ()]
 
     async def fetchrow(self, sql: str, *values: Any) -> Record | None:
         """Run a statement; returns its first row."""
@@ -265,6 +265,14 @@ class Connection:
             self.transaction_now.end(is_committed=False)
         self.session.end(is_committed=False)
         self.schema.listeners = [one for one in self.schema.listeners if one[0] is not self]
+
+
+def _fresh(row: Row) -> Row:
+    """Return a row of which nothing is shared with the store: JSON is the only thing that can change."""
+    return {
+        name: copy.deepcopy(value) if isinstance(value, list | dict) else value
+        for name, value in row.items()
+    }
 
 
 class Pool:

@@ -6,6 +6,7 @@ trace says.
 
 import asyncio
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ import runtime.inbox
 import runtime.relay
 from contracts import topics as topic_names
 from contracts.engine import PlanRedemption, ValidateStack
+from contracts.ledger import Plan, Redeem
 from contracts.messages import Command, Envelope, Reply
 from gateway.read_models import PROJECTION
 from ledger import app as ledger_app
@@ -34,7 +36,7 @@ from tests.sim.bus import Topics
 from tests.sim.chance import KINDS, Chance, Fault
 from tests.sim.judge import Answered, Judge
 from tests.sim.loop import NothingLeftToDo, VirtualLoop
-from tests.sim.process import CURRENT, RESTART_S_MAX, Group, Process
+from tests.sim.process import CURRENT, IDLE_S_MAX, RESTART_S_MAX, Group, Process
 from tests.sim.shop import Operation
 from tests.sim.statements import Statements
 from tests.sim.store import Connection, Schema
@@ -212,7 +214,7 @@ class World:
                         begun = self._open[name][0]
                         now = self._schemas["ledger"].sequences["position"]
                         self._open[name] = (begun, now)
-            await asyncio.sleep(0.01)
+            await self.topics.wait([REPLIES], IDLE_S_MAX)
 
     async def plan(self) -> None:
         """Plan anew what the ledger hands back, as the engine does."""
@@ -235,7 +237,7 @@ class World:
                             forward_envelope(envelope, command, "engine"),
                         )
                     )
-            await asyncio.sleep(0.01)
+            await self.topics.wait([topic_names.ENGINE_REQUESTS], IDLE_S_MAX)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -278,6 +280,17 @@ class World:
             for number in range(PARTITIONS)
         )
 
+    def _plans(self) -> dict[str, list[Plan]]:
+        """Return the plans of each operation that were sent to the ledger."""
+        plans: dict[str, list[Plan]] = defaultdict(list)
+        for number in range(PARTITIONS):
+            for stored in self.topics.places[topic_names.commands("ledger"), number]:
+                envelope = Envelope.from_headers(stored.record.headers)
+                if envelope.type == Redeem.TYPE:
+                    command = Redeem.from_json(stored.record.value or b"")
+                    plans[envelope.subject].append(command.plan)
+        return plans
+
     async def findings(self) -> list[str]:
         """Judge the log and the answers, audit the tables."""
         connection: Any = Connection(self._schemas["ledger"], self._statements["ledger"])
@@ -287,7 +300,7 @@ class World:
             name: Answered(self._replies.get(name, []), *between)
             for name, between in self._open.items()
         }
-        found = Judge(self._run.operations, answered).judge(events)
+        found = Judge(self._run.operations, answered, self._plans()).judge(events)
         found += await audit(connection) + await check_log(connection, "ledger")
         found += await check_relay(connection, "ledger")
         found += [
@@ -296,12 +309,15 @@ class World:
         return found + await compare(reader, "gateway", PROJECTION, events)
 
 
+SETTINGS = Settings(event_partitions=PARTITIONS)
+"""Shared by all processes: to read them takes a tenth of a short run."""
+
+
 def _build(service: str) -> Service:
-    settings = Settings(event_partitions=PARTITIONS)
     if service == "ledger":
-        return ledger_app.build(settings)
+        return ledger_app.build(SETTINGS)
     projection = ProjectionConsumer(PROJECTION, [topic_names.events("ledger")])
-    return Service("gateway", settings, consumers=[projection])
+    return Service("gateway", SETTINGS, consumers=[projection])
 
 
 async def _live(wanted: Run, place: dict[str, World]) -> list[str]:
