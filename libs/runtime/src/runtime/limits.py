@@ -42,5 +42,8 @@ STREAM_LENGTH_MAX = 500
 PROJECT_ID_LENGTH_MAX = 100
 """Characters of the project that an upstream system names."""
 
+GARBAGE_ALLOCATIONS = 20_000
+"""Allocations, less what was freed, after which Python looks for cycles; its own default is 700."""
+
 NICENESS_BEHIND_CHECKOUT = 5
 """Of services for which no checkout waits: a third of the processor's time where both could use all of it."""
