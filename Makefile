@@ -7,6 +7,8 @@ STACK := PYTHONPATH=deploy/local $(PYTHON) -m tessera_stack
 PACKAGES := $(wildcard libs/*) $(wildcard services/*)
 SERVICE ?=
 BECAUSE ?=
+TO ?=
+FROM ?=
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help
@@ -56,6 +58,14 @@ demo: install ## Play one shop day through the running system
 .PHONY: audit
 audit: install ## Fold the logs again and compare every balance and every read model
 	@$(STACK) run tools.audit
+
+.PHONY: backup
+backup: install ## Save everything, beside the running system (TO=directory)
+	@$(STACK) backup $(TO)
+
+.PHONY: restore
+restore: install ## Put everything back to a backup, the newest or FROM=directory, and start it
+	@$(STACK) restore $(FROM)
 
 .PHONY: republish
 republish: install ## Publish the logs to their topics again (SERVICE=…)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -32,6 +33,7 @@ class System:
     def __init__(self) -> None:
         self.env: dict[str, str] = {}
         self.state = State(DIRECTORY)
+        self._keeper: _Keeper | None = None
 
     def start(self) -> None:
         """Start everything; harmless when it runs. Its crash points can be armed: see ``arm``."""
@@ -61,6 +63,14 @@ class System:
     def restart(self, service: str = "") -> None:
         """Do what ``make restart`` does."""
         self._stack("restart", *([service] if service else []))
+
+    def backup(self, directory: Path) -> None:
+        """Do what ``make backup`` does."""
+        self._stack("backup", str(directory))
+
+    def restore(self, directory: Path) -> None:
+        """Do what ``make restore`` does."""
+        self._stack("restore", str(directory))
 
     def stop(self) -> None:
         """Stop what was started."""
@@ -111,15 +121,20 @@ class System:
         self.pause(service)
         values = {**os.environ, **services.environment(self.state, self.infra), **environment}
         values["HEALTH_PORT"] = str(self.state.read()["health"][service])
-        command = [sys.executable, "-m", service]
-        process = subprocess.Popen(command, env=values, cwd=ROOT, stdout=subprocess.DEVNULL)
-        self.deaths = 0
-        keeper = _Keeper(command, values, process)
+        if service == "gateway":
+            values["HTTP_PORT"] = str(self.state.port("http_gateway"))
+        log = DIRECTORY / "log" / f"instead-of-{service}.log"
+        self._keeper = _Keeper([sys.executable, "-m", service], values, log)
         try:
             yield
         finally:
-            self.deaths = keeper.stop()
+            self._keeper.stop()
             self.resume(service)
+
+    @property
+    def deaths(self) -> int:
+        """How often the service of ``instead_of`` has died."""
+        return self._keeper.deaths if self._keeper is not None else 0
 
     def audit(self) -> str:
         """Run the audit; fails with its findings."""
@@ -168,32 +183,30 @@ class System:
 class _Keeper:
     """Restarts a process that dies, as supervisord would."""
 
-    def __init__(
-        self, command: list[str], env: dict[str, str], process: "subprocess.Popen[bytes]"
-    ) -> None:
-        import threading
-
-        self._command, self._env, self._process = command, env, process
+    def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
+        self._command, self._env, self._log = command, env, log
+        self._process = self._start()
         self._stopped = threading.Event()
-        self._deaths = 0
+        self.deaths = 0
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, env=self._env, cwd=ROOT, stdout=log, stderr=log)
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
             if self._process.poll() is not None:
-                self._deaths += 1
-                self._process = subprocess.Popen(
-                    self._command, env=self._env, cwd=ROOT, stdout=subprocess.DEVNULL
-                )
+                self.deaths += 1
+                self._process = self._start()
             self._stopped.wait(0.05)
 
-    def stop(self) -> int:
+    def stop(self) -> None:
         self._stopped.set()
         self._thread.join()
         self._process.terminate()
         self._process.wait(30)
-        return self._deaths
 
 
 class Answer(NamedTuple):

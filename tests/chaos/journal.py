@@ -207,12 +207,19 @@ class Load:
         return "fail", response.status_code, str((told or {}).get("key")), told
 
 
-def judge(system: System, load: Load, check: str) -> dict[str, Any]:
-    """Compare what clients were told with the ledger's log; returns the figures of the run."""
+def definite(load: Load, check: str) -> Counter[str]:
+    """Every call has an outcome of the catalogue; returns how many have which."""
     journal = load.journal
     assert not journal.wrong, f"{check}: {journal.wrong[:5]} (journal: {journal.path})"
     outcomes = Counter(call.outcome for call in journal.calls)
     assert not outcomes["info"], f"{check}: {outcomes['info']} calls never became definite"
+    return outcomes
+
+
+def judge(system: System, load: Load, check: str) -> dict[str, Any]:
+    """Compare what clients were told with the ledger's log; returns the figures of the run."""
+    journal = load.journal
+    outcomes = definite(load, check)
     log = rows(
         system,
         "SELECT type, data FROM ledger.events WHERE project_id = $1 ORDER BY position",

@@ -1,4 +1,4 @@
-"""``python -m tessera_stack up | down | status | logs | restart | kill | run [--dir D] […]``."""
+"""``python -m tessera_stack up | down | status | logs | restart | kill | backup | restore | run […]``."""
 
 import argparse
 import contextlib
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tessera_stack import services
+from tessera_stack import backup, services
 from tessera_stack.infra import Infra, start_infra, stop_infra
 from tessera_stack.state import ROOT, State, give_up, say
 
@@ -45,6 +45,15 @@ def down(directory: Path, *, unless_used: bool) -> None:
         stop_infra(directory, unless_used=unless_used)
 
 
+def save_or_put_back(action: str, directory: Path, env_file: Path, where: str) -> None:
+    """Back up the running system, or restore it from a backup."""
+    state = State(directory)
+    with state.locked("up.lock"):
+        infra = infra_of(directory)
+        work = backup.backup if action == "backup" else backup.restore
+        work(state, infra, env_file, where)
+
+
 def logs(directory: Path, service: str) -> None:
     """Follow the logs of one service or of all."""
     files = [
@@ -61,7 +70,8 @@ def logs(directory: Path, service: str) -> None:
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="tessera_stack", description=__doc__)
-    actions = ["up", "down", "status", "logs", "restart", "kill", "run", "infra"]
+    actions = ["up", "down", "status", "logs", "restart", "kill", "backup", "restore"]
+    actions += ["run", "infra"]
     parser.add_argument("action", choices=actions)
     directory = os.environ.get("TESSERA_STACK_DIR", str(ROOT / ".local" / "run"))
     env_file = os.environ.get("TESSERA_ENV_FILE", str(ROOT / ".local" / "env"))
@@ -78,6 +88,8 @@ def main() -> int:
         print(infra_of(state.directory))
     elif chosen.action == "down":
         down(state.directory, unless_used=chosen.unless_used)
+    elif chosen.action in {"backup", "restore"}:
+        save_or_put_back(chosen.action, state.directory, chosen.env_file, first)
     elif chosen.action == "status":
         return services.print_status(state)
     elif chosen.action == "logs":

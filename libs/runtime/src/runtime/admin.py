@@ -34,6 +34,7 @@ from runtime.service import Service
 from runtime.settings import Settings
 
 DAY_MS = 86_400_000
+TOPICS_GONE_S = 60.0
 ONWARD = set(topics.ALL) - {topics.GATEWAY_REPLIES}
 ACTIONS = ["setup", "republish", "rebuild", "replay-dead-letters", "discard-dead-letters"]
 
@@ -101,6 +102,44 @@ async def create_topics(settings: Settings, names: list[str]) -> int:
         return len(missing)
     finally:
         await client.close()
+
+
+async def delete_topics(settings: Settings, names: list[str]) -> int:
+    """Delete topics with all that is in them, and wait until they are gone; returns how many."""
+    prefix = settings.topic_prefix
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await client.start()
+    try:
+        wanted = {prefix + name for name in names}
+        present = wanted & set(await client.list_topics())
+        if present:
+            await client.delete_topics(sorted(present))
+        async with asyncio.timeout(TOPICS_GONE_S):
+            while wanted & set(await client.list_topics()):
+                await asyncio.sleep(0.2)
+        return len(present)
+    finally:
+        await client.close()
+
+
+async def topic_ends(settings: Settings, names: list[str]) -> dict[tuple[str, int], int]:
+    """Return where each partition of the topics ends: 0 for those that are not there."""
+    prefix = settings.topic_prefix
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        present = await consumer.topics()
+        places = [
+            TopicPartition(prefix + name, number)
+            for name in names
+            if prefix + name in present
+            for number in range(settings.event_partitions)
+        ]
+        ends = await consumer.end_offsets(places)
+    finally:
+        await consumer.stop()
+    found = {(name, number): 0 for name in names for number in range(settings.event_partitions)}
+    return found | {(at.topic.removeprefix(prefix), at.partition): end for at, end in ends.items()}
 
 
 def _new_topic(settings: Settings, name: str) -> NewTopic:
