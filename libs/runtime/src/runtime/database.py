@@ -66,6 +66,7 @@ async def open_pool(settings: Settings, service: str) -> Pool:
         max_size=settings.pool_size_max,
         init=prepare_connection,
         reset=_leave_as_it_is,
+        command_timeout=limits.STATEMENT_S_MAX,
         server_settings=_server_settings(service),
     )
 
@@ -76,10 +77,14 @@ async def _leave_as_it_is(connection: Connection) -> None:
     del connection
 
 
-async def connect(settings: Settings, service: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(
+    settings: Settings, service: str, *, statement_s_max: float | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
     """Open one connection outside the pool, for locks that last as long as it does."""
     connection = await asyncpg.connect(
-        service_dsn(settings, service), server_settings=_server_settings(service)
+        service_dsn(settings, service),
+        command_timeout=statement_s_max,
+        server_settings=_server_settings(service),
     )
     await prepare_connection(connection)
     return connection

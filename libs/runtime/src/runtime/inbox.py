@@ -332,6 +332,9 @@ class Consumer:
 
     async def _pause(self, attempt: int, reason: str, error: BaseException) -> None:
         metrics.RETRIES.labels(self.name, reason).inc()
+        if isinstance(error, TimeoutError):
+            # The other end of this connection is gone without a word, so that of the others may be.
+            await self.host.pool.expire_connections()
         logger.info("batch_retried", consumer=self.name, reason=reason, error=repr(error))
         delay = self.host.settings.retry_delay_s * 2 ** min(attempt - 1, 10)
         await asyncio.sleep(min(delay, limits.RETRY_DELAY_S_MAX))

@@ -15,6 +15,10 @@ CONTENTION_RETRIES_MAX = 5
 IDLE_IN_TRANSACTION_S_MAX = 15
 """How long Postgres waits inside a transaction for a process that may be stopped, and holds its locks."""
 
+STATEMENT_S_MAX = 20.0
+"""How long a process waits for Postgres' answer to one statement. Longer than any statement takes, and than
+anybody holds a lock; what is slower is a connection whose other end is gone and does not say so."""
+
 RELAY_IDLE_S_MAX = 10
 """How long a relay may be silent before Postgres lets a sister process publish."""
 

@@ -110,7 +110,9 @@ class Relay:
                 delay = self._settings.retry_delay_s
 
     async def _lead(self) -> None:
-        connection = await connect(self._settings, self._service)
+        connection = await connect(
+            self._settings, self._service, statement_s_max=limits.STATEMENT_S_MAX
+        )
         try:
             while not await self._elected(connection):
                 await self._pass_on(connection)
