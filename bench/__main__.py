@@ -9,8 +9,20 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from bench import campaigns, hops, ledger_alone, load, machine, pricing
+from bench import (
+    campaigns,
+    hops,
+    ledger_alone,
+    load,
+    machine,
+    millions,
+    pricing,
+    rebuild,
+    soak,
+    webhook,
+)
 from demo.shop import read_env
+from runtime.settings import Settings
 
 OUTPUT = Path(__file__).parent.parent / ".local" / "bench.json"
 CODES = 20_000
@@ -18,6 +30,8 @@ ROUNDS = 400
 CALLERS = 128
 SECONDS = 15.0
 CROWD_ROUNDS = 200
+WEBHOOK_ROUNDS = 200
+SOAK_MINUTES = 30.0
 
 
 async def main() -> int:
@@ -31,6 +45,9 @@ async def main() -> int:
         print("No running system: start one with `make up`.", file=sys.stderr)
         return 1
     print(f"Machine: {machine.describe()}")
+    if sys.argv[1:]:
+        return await _alone(env, *sys.argv[1:])
+    rest = soak.total(soak.memory()).pss
     kafka, database = env["KAFKA_BOOTSTRAP_SERVERS"], await hops.bench_database(env["DATABASE_URL"])
     three = await hops.measure_hops(kafka, database, 3, ROUNDS, commits=True)
     two = await hops.measure_hops(kafka, database, 2, ROUNDS, commits=False)
@@ -42,16 +59,17 @@ async def main() -> int:
     connector = aiohttp.TCPConnector(limit=CALLERS)
     async with aiohttp.ClientSession(connector=connector) as session:
         client = load.Client(session, env)
-        campaign, generated = await load.make_codes(client, CODES)
-        listed = await client.must("GET", f"/v1/vouchers?campaign_id={campaign}&limit=100")
-        codes = [voucher["code"] for voucher in listed["vouchers"]]
+        generated, codes = await _codes(client, CODES)
         redemption = await load.one_at_a_time(client, "/v1/redemptions", codes, ROUNDS)
         validation = await load.one_at_a_time(client, "/v1/validations", codes, ROUNDS)
         before = machine.processor_seconds()
         rate, failed = await load.at_saturation(client, codes, CALLERS, SECONDS)
         used = machine.processor_seconds()
         used.subtract(before)
+        told = await webhook.measure(session, env, client, codes[0], WEBHOOK_ROUNDS)
         crowd = await campaigns.measure(session, env, CROWD_ROUNDS)
+    loaded = soak.total(soak.memory()).pss
+    folded = await rebuild.measure(_settings(env), database)
     rows = [
         _row("redemption, one at a time, p50", "ms", redemption, three, 50, 2.0),
         _row("redemption, one at a time, p95", "ms", redemption, three, 95, 2.0),
@@ -64,6 +82,9 @@ async def main() -> int:
         _entry("validation, 10,000 campaigns, p50", "ms", *_medians(crowd), 2.0),
         _entry("qualification, 1,000 campaigns, p50", "ms", *_at(crowd, 50, 20.0), 1.0),
         _entry("qualification, 1,000 campaigns, p95", "ms", *_at(crowd, 95, 45.0), 1.0),
+        *_webhook(told),
+        _rebuild(folded),
+        _entry("memory of all services after load", "MiB", loaded, "the same at rest", rest, 1.5),
         *_pricing(pricing.measure()),
     ]
     _print(rows)
@@ -75,6 +96,75 @@ async def main() -> int:
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(rows, indent=1))
     return 0
+
+
+async def _alone(env: dict[str, str], measure: str, amount: str = "") -> int:
+    """Run one measure that is too long for every run, or that somebody works on."""
+    connector = aiohttp.TCPConnector(limit=CALLERS)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        client = load.Client(session, env)
+        if measure == "millions":
+            cost = await millions.measure(session, env, int(amount or millions.MANY))
+            _print(_millions(cost))
+        elif measure == "rebuild":
+            database = await hops.bench_database(env["DATABASE_URL"])
+            _print([_rebuild(await rebuild.measure(_settings(env), database))])
+        elif measure == "webhook":
+            _, codes = await _codes(client, 100)
+            times = await webhook.measure(session, env, client, codes[0], WEBHOOK_ROUNDS)
+            _print(_webhook(times))
+        elif measure == "soak":
+            _, codes = await _codes(client, CODES)
+            return 0 if await soak.run(client, codes, float(amount or SOAK_MINUTES)) else 1
+        else:
+            print(
+                "python -m bench [pricing | rebuild | webhook | millions [count] | soak [minutes]]"
+            )
+            return 2
+    return 0
+
+
+def _settings(env: dict[str, str]) -> Settings:
+    """Return settings that lead to the running system's servers, as their administrator."""
+    return Settings(
+        database_url=env["DATABASE_URL"],
+        kafka_bootstrap_servers=env["KAFKA_BOOTSTRAP_SERVERS"],
+    )
+
+
+async def _codes(client: load.Client, count: int) -> tuple[float, list[str]]:
+    """Make codes; returns how fast, and a hundred of them."""
+    campaign, rate = await load.make_codes(client, count)
+    listed = await client.must("GET", f"/v1/vouchers?campaign_id={campaign}&limit=100")
+    return rate, [voucher["code"] for voucher in listed["vouchers"]]
+
+
+def _webhook(times: list[float]) -> list[dict[str, Any]]:
+    most = "what it is to take at most"
+    return [
+        _entry("event to webhook, idle, p50", "ms", webhook.at(times, 50), most, 50.0, 1.0),
+        _entry("event to webhook, idle, p95", "ms", webhook.at(times, 95), most, 200.0, 1.0),
+    ]
+
+
+def _rebuild(rates: rebuild.Rates) -> dict[str, Any]:
+    reference = "bare consume and COPY"
+    return _entry("read models rebuilt", "1/s", rates.rebuilt, reference, rates.bare, 0.5)
+
+
+def _millions(cost: millions.Cost) -> list[dict[str, Any]]:
+    few = f"the same with {millions.FEW:,}"
+    return [
+        _entry("redemption, many vouchers, p50", "ms", cost.many_ms, few, cost.few_ms, 1.2),
+        _entry(
+            "many vouchers, 1/(redemptions/s)",
+            "ms",
+            1000 / cost.many_s,
+            few,
+            1000 / cost.few_s,
+            1.2,
+        ),
+    ]
 
 
 def _pricing(prices: pricing.Prices) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ class Times(NamedTuple):
 
 async def measure(session: aiohttp.ClientSession, env: dict[str, str], rounds: int) -> Times:
     """Make two projects, and ask them by turns."""
-    small, large = await _project(session, env), await _project(session, env)
+    small, large = await project(session, env), await project(session, env)
     await _campaigns(small, FEW)
     await _campaigns(large, SOME)
     qualification = await _times(large, "/v1/qualifications", [_cart()] * rounds)
@@ -42,7 +42,8 @@ async def measure(session: aiohttp.ClientSession, env: dict[str, str], rounds: i
     return Times(qualification, times[small], times[large])
 
 
-async def _project(session: aiohttp.ClientSession, env: dict[str, str]) -> Client:
+async def project(session: aiohttp.ClientSession, env: dict[str, str]) -> Client:
+    """Make a project; returns a client with its server key."""
     headers = {
         "X-Management-Id": env["TESSERA_MANAGEMENT_ID"],
         "X-Management-Token": env["TESSERA_MANAGEMENT_TOKEN"],

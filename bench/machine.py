@@ -43,6 +43,19 @@ def processor_seconds() -> Counter[str]:
     return used
 
 
+def service_processes() -> list[tuple[str, int]]:
+    """Return the name and the number of every process of a service."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (directory / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[1:2] == [b"-m"] and words[2].decode() in SERVICES:
+            found.append((words[2].decode(), int(directory.name)))
+    return found
+
+
 def _name(command: str, pid: int) -> str:
     if pid == os.getpid():
         return "load generator"

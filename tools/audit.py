@@ -1,7 +1,7 @@
-"""``make audit``: fold every log again and compare every balance, aggregate and read model.
+"""``make audit``: fold every log again and compare every balance, aggregate, read model and topic.
 
-Waits until relays and projections have caught up, then reads in one snapshot. Exits 1 with a
-sentence for every difference.
+Waits until relays and projections have caught up, then reads each service in one snapshot, beside the running
+system, and says how far it is. Exits 1 with a sentence for every difference.
 """
 
 import asyncio
@@ -19,8 +19,25 @@ from runtime.consumer import ProjectionConsumer
 from runtime.database import Connection, prepare_connection
 from runtime.inbox import Consumer
 from runtime.settings import Settings
+from tools.topic_audit import check_topic
 
 CATCH_UP_S = 60
+PROGRESS_S = 5.0
+"""How often a long check says how far it is."""
+
+
+class Progress:
+    """Tells on the error output, so that what is found stands alone on the other."""
+
+    def __init__(self, service: str, count: int) -> None:
+        self._service, self._count = service, count
+        self._told_at = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Say how far the check is, unless it has just been said."""
+        if time.monotonic() - self._told_at > PROGRESS_S:
+            self._told_at = time.monotonic()
+            print(f"· {self._service}: {done} of {self._count} events read", file=sys.stderr)
 
 
 async def main() -> int:
@@ -48,8 +65,10 @@ async def _check_service(connection: Connection, name: str, service: Any) -> tup
     findings: list[str] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         count = await connection.fetchval(f"SELECT count(*) FROM {name}.events")
-        findings += await audit.check_log(connection, name)
+        findings += await audit.check_log(connection, name, Progress(name, int(count)))
         findings += await audit.check_relay(connection, name)
+        if name != "engine":
+            findings += await check_topic(connection, service.settings, name)
         for consumer in service.consumers:
             if isinstance(consumer, ProjectionConsumer):
                 logs = [topic.partition(".")[0] for topic in consumer.topics]

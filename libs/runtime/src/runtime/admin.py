@@ -264,15 +264,9 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
     targets = await connection.fetch(
         "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer.name
     )
-    async with connection.transaction():
-        await connection.execute(
-            "UPDATE consumer_offsets SET next_offset = 0, position = 0 WHERE consumer = $1",
-            consumer.name,
-        )
-        for table in tables:
-            await connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own name
+    await forget(connection, consumer)
     crash_point("mid_rebuild")
-    await _until_reached(connection, consumer.name, targets)
+    await until_reached(connection, consumer.name, targets)
     is_equal = True
     for table in tables:
         after = await digest(connection, table)
@@ -286,7 +280,19 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
     return is_equal
 
 
-async def _until_reached(connection: Connection, consumer: str, targets: Any) -> None:
+async def forget(connection: Connection, consumer: ProjectionConsumer) -> None:
+    """Empty a projection's tables and let it begin again, in one transaction."""
+    async with connection.transaction():
+        await connection.execute(
+            "UPDATE consumer_offsets SET next_offset = 0, position = 0 WHERE consumer = $1",
+            consumer.name,
+        )
+        for table in consumer.projection.tables.values():
+            await connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own name
+
+
+async def until_reached(connection: Connection, consumer: str, targets: Any) -> None:
+    """Wait until a consumer has applied what it had applied before."""
     for _ in range(6000):
         rows = await connection.fetch(
             "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer

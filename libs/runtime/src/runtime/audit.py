@@ -4,7 +4,7 @@ Each check returns findings: sentences that name the row at fault. No finding, n
 in one snapshot, so that it may run beside a working system.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,7 @@ from runtime.database import Connection
 from runtime.event_store import chain_hash, envelope_of
 from runtime.read_model import Projection, Table, fold_in_memory, parse_event
 
+EVENTS_A_TELLING = 10_000
 FINDINGS_MAX = 100
 """Findings of one check; more do not help to find the cause."""
 
@@ -31,13 +32,21 @@ async def read_log(connection: Connection, schema: str) -> AsyncIterator[asyncpg
         yield row
 
 
-async def check_log(connection: Connection, schema: str) -> list[str]:
-    """Check versions, hash chains, and that every aggregate is the fold of its stream."""
+async def check_log(
+    connection: Connection, schema: str, tell: Callable[[int], None] | None = None
+) -> list[str]:
+    """Check versions, hash chains, and that every aggregate is the fold of its stream.
+
+    ``tell`` is called now and then with the number of events that were read.
+    """
     findings: list[str] = []
     versions: dict[tuple[str, str], tuple[int, bytes]] = {}
     states: dict[tuple[str, str], BaseModel] = {}
-    position = 0
+    position = count = 0
     async for row in read_log(connection, schema):
+        count += 1
+        if tell is not None and count % EVENTS_A_TELLING == 0:
+            tell(count)
         stream = (row["project_id"], row["stream_id"])
         version, previous = versions.get(stream, (0, b""))
         where = (

@@ -68,6 +68,7 @@ def make_broker(settings: Settings) -> KafkaBroker:
         settings.kafka_bootstrap_servers,
         allow_auto_create_topics=False,
         metadata_max_age_ms=limits.METADATA_AGE_MS_MAX,
+        request_timeout_ms=limits.BROKER_ANSWER_MS_MAX,
         apply_types=False,
         logger=None,
         graceful_timeout=20,

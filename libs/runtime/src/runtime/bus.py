@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from contracts.messages import Envelope, Message
-from runtime import clock, ids
+from runtime import clock, ids, limits
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
@@ -47,6 +47,9 @@ class KafkaBus:
             max_request_size=8 * 1024 * 1024,
             request_timeout_ms=120_000,
         )
+        # The two minutes are those of a record. A connection whose other end is gone without a word is given
+        # up sooner, and the record sent again on a new one; the library has one setting for both.
+        self._producer.client._request_timeout_ms = limits.BROKER_ANSWER_MS_MAX  # noqa: SLF001
 
     async def start(self) -> None:
         """Connect, and ask for the leaders of all topics from now on."""

@@ -347,8 +347,13 @@ class Consumer:
         crash_point("before_tx")
         async with self.host.pool.acquire() as connection:
             async with connection.transaction():
-                fresh, places = await self._advance(connection, reads)
-                outcome = await self._process(connection, fresh, is_alone, dead_because)
+                try:
+                    fresh, places = await self._advance(connection, reads)
+                    outcome = await self._process(connection, fresh, is_alone, dead_because)
+                except TimeoutError:
+                    # The other end is gone without a word: a ROLLBACK would wait for it as long again.
+                    connection.terminate()
+                    raise
                 crash_point("before_commit")
             crash_point("after_commit")
         took_s = time.perf_counter() - started

@@ -15,9 +15,13 @@ CONTENTION_RETRIES_MAX = 5
 IDLE_IN_TRANSACTION_S_MAX = 15
 """How long Postgres waits inside a transaction for a process that may be stopped, and holds its locks."""
 
-STATEMENT_S_MAX = 20.0
-"""How long a process waits for Postgres' answer to one statement. Longer than any statement takes, and than
-anybody holds a lock; what is slower is a connection whose other end is gone and does not say so."""
+STATEMENT_S_MAX = 15.0
+"""How long a process waits for Postgres' answer to one statement. Longer than any statement takes; what is
+slower is a connection whose other end is gone and does not say so."""
+
+BROKER_ANSWER_MS_MAX = 12_000
+"""How long a process waits for the broker's answer to one request before it connects anew. Longer than a
+group waits for a member that has died."""
 
 RELAY_IDLE_S_MAX = 10
 """How long a relay may be silent before Postgres lets a sister process publish."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from contracts import topics
 from contracts.errors import Unavailable
 from contracts.messages import Envelope, Message, Position, Reply
-from runtime import clock, ids
+from runtime import clock, ids, limits
 from runtime.bus import Bus, outgoing
 from runtime.database import connect
 from runtime.settings import Settings
@@ -50,6 +50,7 @@ class Rpc:
             enable_auto_commit=False,
             auto_offset_reset="latest",
             fetch_max_wait_ms=50,
+            request_timeout_ms=limits.BROKER_ANSWER_MS_MAX,
         )
         await self._consumer.start()
         self._consumer.assign([place])
