@@ -282,6 +282,9 @@ class Pool:
         self._connect = connect
         self.open_ones: list[Connection] = []
 
+    async def expire_connections(self) -> None:
+        """Keep none: every one that is lent is new."""
+
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """Lend a connection."""

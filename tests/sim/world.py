@@ -343,7 +343,7 @@ def _surroundings(wanted: Run, loop: VirtualLoop, place: dict[str, World]) -> It
     def new_id(prefix: str) -> str:
         return f"{prefix}_{place['world'].chance.random_bytes(9).hex()}"
 
-    async def connect(*_: Any) -> Any:
+    async def connect(*_: Any, **__: Any) -> Any:
         await CURRENT.get().step("connect")
         return CURRENT.get().connect()
 
