@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import limits
-from engine.domain import stack as stacks
 from engine.domain.best_deal import BOUNDED, EXACT, Worth, best_order
+from engine.domain.order import State
 from engine.domain.stack import Outcome, apply_stack
 from engine.testing import make_snapshot
 
@@ -151,7 +151,7 @@ def test_orders_that_come_to_the_same_are_one(monkeypatch: pytest.MonkeyPatch) -
     codes = [(discount(type="AMOUNT", amount_off=n + 1), None) for n in range(7)]
     rules = {"redeemables_sorting_rule": "BEST_DEAL", "applicable_redeemables_limit": 30}
     assert outcome_of(codes, [(5000, 1)], range(7), **rules).search == EXACT
-    monkeypatch.setattr(stacks, "_frozen", lambda _: object())
+    monkeypatch.setattr(State, "frozen", lambda _: object())
     assert outcome_of(codes, [(5000, 1)], range(7), **rules).search == BOUNDED
 
 

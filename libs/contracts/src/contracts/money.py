@@ -21,6 +21,14 @@ def percent_of(amount: int, percent: Fraction) -> int:
     return (2 * whole + parts) // (2 * parts)
 
 
+def percent_of_each(amounts: Sequence[int], percent: Fraction) -> list[int]:
+    """Return ``percent`` (0–100) of each of the amounts, each rounded half up once."""
+    assert min(amounts, default=0) >= 0, "an amount is never negative"
+    twice, parts = 2 * percent.numerator, 100 * percent.denominator
+    divisor = 2 * parts
+    return [(twice * amount + parts) // divisor for amount in amounts]
+
+
 def at_most(total: int, bounds: Sequence[int], weights: Sequence[int]) -> list[int]:
     """Split ``total`` in proportion to ``weights``, no part above its bound.
 

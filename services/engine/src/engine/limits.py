@@ -66,6 +66,9 @@ EXPLAINED_LENGTH_MAX = 100
 DEFINITIONS_CACHED_MAX = 10_000
 """Definitions, rules and segments kept in memory, each."""
 
+RECIPES_PER_DEFINITION_MAX = 16
+"""Ways to apply a definition, by the versions of the rules assigned to its codes, kept in memory."""
+
 ID_LENGTH_MAX = 1_000
 """Characters of a code, an id or a source id in a request."""
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from contracts.accounts import Unit
-from contracts.errors import ErrorBody
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.facts import Facts
 from engine.domain.limit_rules import Limit, Subject
-from engine.domain.refusals import refusal
+from engine.domain.refusals import Refusal
 from engine.domain.rules import CompiledRule, Leaf, Verdicts, Violation, needed_limits
 from engine.domain.snapshot import Accounts
 
@@ -24,7 +23,7 @@ class Claim(NamedTuple):
     amount: int
     limit: int | None
     limit_version: int
-    error: ErrorBody
+    error: Refusal
     is_adjustable: bool = False
 
 
@@ -59,7 +58,7 @@ def use_of(code: Code) -> Claim:
         1,
         code.definition.quantity,
         code.definition.version,
-        refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type=code.object),
+        Refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type=code.object),
     )
 
 
@@ -72,7 +71,7 @@ def credits_of(code: Code, amount: int, *, is_adjustable: bool) -> Claim:
         amount,
         int(gift.get("amount") or 0),
         code.definition.version,
-        refusal("gift_amount_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
+        Refusal("gift_amount_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
         is_adjustable,
     )
 
@@ -159,7 +158,7 @@ _NAMES = {
 }
 
 
-def violated(code: Code, violation: Violation) -> ErrorBody:
+def violated(code: Code, violation: Violation) -> Refusal:
     """Return the error of a rule that does not hold."""
     details = {
         "missing_customer": "Customer is required to validate rules",
@@ -170,7 +169,7 @@ def violated(code: Code, violation: Violation) -> ErrorBody:
         details = (
             f"{name} cannot be redeemed because of violated validation rules: {violation.rule_id}"
         )
-    return refusal(
+    return Refusal(
         violation.key,
         details,
         resource_id=code.id,

@@ -4,6 +4,7 @@ Numbers are compared directly where the rule names one number, which is what mos
 else goes through the operators that segment filters have too.
 """
 
+import operator
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -19,14 +20,16 @@ ValueTest = Callable[[Any, datetime], bool]
 
 _ALIASES = {"$greater_than": "$more_than", "$greater_than_or_equal": "$more_than_or_equal"}
 
-_NUMERIC: dict[str, Callable[[Any], ValueTest]] = {
-    "$more_than": lambda limit: lambda value, _now: value > limit,
-    "$more_than_or_equal": lambda limit: lambda value, _now: value >= limit,
-    "$less_than": lambda limit: lambda value, _now: value < limit,
-    "$less_than_or_equal": lambda limit: lambda value, _now: value <= limit,
-    "$is": lambda limit: lambda value, _now: value == limit,
-    "$is_not": lambda limit: lambda value, _now: value != limit,
+Comparison = Callable[[Any, Any], bool]
+COMPARISONS: dict[str, Comparison] = {
+    "$more_than": operator.gt,
+    "$more_than_or_equal": operator.ge,
+    "$less_than": operator.lt,
+    "$less_than_or_equal": operator.le,
+    "$is": operator.eq,
+    "$is_not": operator.ne,
 }
+"""Those of a number with one number."""
 
 
 class BadConditionsError(ValueError):
@@ -56,6 +59,16 @@ def compile_conditions(conditions: Any, *, is_number: bool = False) -> ValueTest
     return lambda value, now: all(test(value, now) for test in tests)
 
 
+def comparison_of(conditions: Any) -> tuple[Comparison, int | Decimal] | None:
+    """Return conditions that compare with one number, which is what most rules on numbers do."""
+    if not isinstance(conditions, dict) or len(conditions) != 1:
+        return None
+    name, sent = next(iter(conditions.items()))
+    compare, values = COMPARISONS.get(operator_name(name)), values_of(sent)
+    limit = number(values[0]) if len(values) == 1 else None
+    return None if compare is None or limit is None else (compare, limit)
+
+
 def _one(name: str, sent: Any, is_number: bool) -> ValueTest:
     values = values_of(sent)
     if name in WINDOWS:
@@ -63,15 +76,15 @@ def _one(name: str, sent: Any, is_number: bool) -> ValueTest:
         if window is None:
             raise BadConditionsError(f"{name} must name times")
         return lambda _value, now: window(now)
-    if is_number and name in _NUMERIC and len(values) == 1:
-        limit = number(values[0])
+    if is_number and name in COMPARISONS and len(values) == 1:
+        compare, limit = COMPARISONS[name], number(values[0])
         if limit is None:
             raise BadConditionsError(f"{name} must have a number")
-        return _NUMERIC[name](limit)
-    operator = OPERATORS.get(name)
-    if operator is None:
+        return lambda value, _now: compare(value, limit)
+    holds = OPERATORS.get(name)
+    if holds is None:
         raise BadConditionsError(f"{name} is not supported")
-    return lambda value, now: operator(value, values, now)
+    return lambda value, now: holds(value, values, now)
 
 
 def number(value: Any) -> int | Decimal | None:

@@ -13,7 +13,7 @@ from engine.domain.definition import Code
 from engine.domain.effects.targets import Target
 from engine.domain.formulas import Asked
 from engine.domain.order import Line
-from engine.domain.refusals import Refused, refusal
+from engine.domain.refusals import Refusal, Refused
 
 
 class Counters:
@@ -78,7 +78,7 @@ class Counters:
             count,
             self.limits[account],
             code.rules_version,
-            refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type=code.object),
+            Refusal("quantity_exceeded", code.code, resource_id=code.id, resource_type=code.object),
             is_adjustable=True,
         )
 
@@ -98,7 +98,7 @@ def account_of(
         return accounts.account("tier-items" if is_of_tier else "campaign-items", subject, *names)
     if customer_id is None:
         raise Refused(
-            refusal(
+            Refusal(
                 "missing_customer",
                 "Customer is required to count discounted units",
                 resource_id=code.id,

@@ -4,7 +4,7 @@ A :class:`Definition` is shared by all codes that inherit from one campaign; it 
 """
 
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from contracts import public
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
@@ -38,6 +38,8 @@ class Definition(NamedTuple):
     campaign_name: str | None
     shown: JsonObject
     """The part of the voucher's public shape that follows from the definition."""
+    recipes: dict[tuple[int, ...], Any]
+    """How it is applied, by the rules assigned to the code (:mod:`engine.domain.recipe`)."""
 
 
 class Code(NamedTuple):
@@ -98,6 +100,7 @@ def make_definition(voucher: Voucher, campaign: Campaign | None) -> Definition:
         is_campaign_active=campaign.active if campaign else True,
         campaign_name=campaign.name if campaign else None,
         shown=_shown(own, campaign),
+        recipes={},
     )
 
 
@@ -129,6 +132,7 @@ def make_tier_definition(tier: PromotionTier, campaign: Campaign) -> Definition:
         is_campaign_active=campaign.active,
         campaign_name=campaign.name,
         shown=shown,
+        recipes={},
     )
 
 

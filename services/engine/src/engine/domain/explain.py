@@ -102,7 +102,7 @@ def explanation(
 def _input(rule: CompiledRule, body: JsonObject, facts: Facts) -> Any:
     name = str(body.get("name"))
     if name in ORDER_NUMBERS:
-        return ORDER_NUMBERS[name](facts) if facts.cart is not None else None
+        return ORDER_NUMBERS[name](facts.cart) if facts.cart is not None else None
     if name in METADATA_OF:
         return (METADATA_OF[name](facts) or {}).get(str(body.get("property")))
     if name in REDEEMERS:

@@ -1,8 +1,9 @@
 """What a rule may ask about: gathered before, so that rules do no I/O."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
 from engine.domain.order import Cart
@@ -23,7 +24,8 @@ class Spent(NamedTuple):
     points: int | None = None
 
 
-class Facts(NamedTuple):
+@dataclass(slots=True)
+class Facts:
     """The request as a rule sees it. ``now`` is in the project's time zone."""
 
     now: datetime
@@ -36,7 +38,7 @@ class Facts(NamedTuple):
     """Percentages are of what the order was worth before any discount, not of what is left."""
     closed_lines: frozenset[int] = frozenset()
     """Lines that an earlier redeemable has discounted, where each product may be once."""
-    event_metadata: JsonObject = {}
+    event_metadata: JsonObject = field(default_factory=dict)
     """Of the custom event that is judged; redemptions have none."""
     redeemable_id: str | None = None
     """The code that is judged right now."""
@@ -44,3 +46,5 @@ class Facts(NamedTuple):
     """(code, customer) for those codes that were published to the request's customer."""
     first_day_of_week: int = 0
     """Counted from Monday."""
+    known: dict[Any, Any] = field(default_factory=dict)
+    """What stays as it is for the whole request, found out once: what tests said, which lines a rule names."""

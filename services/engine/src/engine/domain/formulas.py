@@ -24,6 +24,7 @@ MINOR_UNITS = 100
 """In a major unit; the public API writes every currency's amounts times 100."""
 
 PERCENT_MAX = Fraction(100)
+NOTHING = Fraction(0)
 
 
 class Value(NamedTuple):
@@ -31,6 +32,10 @@ class Value(NamedTuple):
 
     number: Fraction | None
     formula: Formula | None = None
+    whole: int = 0
+    """The number as an amount or a quantity: whole, at least 0."""
+    percent: Fraction = NOTHING
+    """The number as a percentage: 0 to 100."""
 
     @property
     def is_per_line(self) -> bool:
@@ -41,7 +46,9 @@ class Value(NamedTuple):
 def read_value(sent: JsonObject, name: str) -> Value | None:
     """Read ``name`` and its sibling ``<name>_formula``; None when neither is there."""
     number, formula = _number(sent.get(name)), _formula(sent.get(f"{name}_formula"))
-    return None if number is None and formula is None else Value(number, formula)
+    if number is None and formula is None:
+        return None
+    return Value(number, formula, _whole(number), _percent(number))
 
 
 def _number(sent: Any) -> Fraction | None:
@@ -73,7 +80,10 @@ class Redeemed(NamedTuple):
 
 
 class Asked:
-    """One redeemable's formulas are evaluated against this; ``line`` for those that ask about a line."""
+    """One redeemable's formulas are evaluated against this; ``line`` for those that ask about a line.
+
+    Most values are numbers, for which nothing of it is needed.
+    """
 
     __slots__ = ("facts", "line", "memo", "redeemed")
 
@@ -92,23 +102,24 @@ class Asked:
 
     def amount(self, value: Value) -> int:
         """Return minor units, at least 0."""
+        if value.formula is None:
+            return value.whole
         result = self._formula_result(value)
         if result is not None:
             return min(
                 money.round_half_up(max(Fraction(0), result) * MINOR_UNITS), limits.AMOUNT_MAX
             )
-        return _whole(value.number)
+        return value.whole
 
     def percent(self, value: Value) -> Fraction:
         """Return a percentage, 0 to 100, unrounded."""
         result = self._formula_result(value)
-        number = value.number if result is None else result
-        return min(max(number or Fraction(0), Fraction(0)), PERCENT_MAX)
+        return value.percent if result is None else _percent(result)
 
     def quantity(self, value: Value) -> int:
         """Return a number of units: the nearest whole number, at least 0."""
         result = self._formula_result(value)
-        return min(_whole(value.number if result is None else result), limits.QUANTITY_MAX)
+        return min(value.whole if result is None else _whole(result), limits.QUANTITY_MAX)
 
     def _formula_result(self, value: Value) -> Fraction | None:
         if value.formula is None:
@@ -164,6 +175,10 @@ def _whole(number: Fraction | None) -> int:
     if number is None or number.numerator <= 0:
         return 0
     return number.numerator if number.denominator == 1 else money.round_half_up(number)
+
+
+def _percent(number: Fraction | None) -> Fraction:
+    return min(max(number or NOTHING, NOTHING), PERCENT_MAX)
 
 
 def unit_price(line: Line) -> int | Fraction:

@@ -4,9 +4,9 @@ Behaviour: "Order and amounts". All amounts are integer minor units. A :class:`C
 step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
-from operator import attrgetter
+from operator import add, le, sub
 from typing import Any, NamedTuple
 
 from contracts import ids, payload
@@ -41,40 +41,24 @@ class Details(NamedTuple):
     discount: int
 
 
-class Taken(NamedTuple):
-    """What happened to a line: in one step, or in the whole request."""
+class Added(NamedTuple):
+    """What effects did to the units of a line: in one step, or in the whole request."""
 
-    amount: int = 0
-    """Its discount."""
     units: int = 0
-    """Units that were discounted, where the effect counts units."""
-    added: int = 0
     """Units that were added, or removed when it is negative."""
-    added_amount: int = 0
+    amount: int = 0
     details: tuple[Details, ...] = ()
 
-    def plus(self, other: "Taken") -> "Taken":
-        """Return both together."""
-        return Taken(
-            self.amount + other.amount,
-            self.units + other.units,
-            self.added + other.added,
-            self.added_amount + other.added_amount,
-            self.details + other.details,
-        )
 
-
-NOTHING = Taken()
+NOTHING = Added()
 
 
 class Line:
-    """One line. ``subtotal`` counts item discounts only; ``applied`` is what this request did."""
+    """One line: what it sells, and what the cart's columns say of it now."""
 
     __slots__ = (
         "amount",
-        "applied",
         "discount",
-        "discount_units",
         "initial_amount",
         "initial_quantity",
         "is_in",
@@ -86,7 +70,6 @@ class Line:
         "shown",
         "sku",
         "sku_id",
-        "step",
     )
 
     def __init__(self, shown: JsonObject, amount: int, price: int | None, quantity: int) -> None:
@@ -96,18 +79,16 @@ class Line:
         self.price = price
         self.quantity = quantity
         self.initial_quantity = quantity
+        self.discount = 0
+        """What item discounts take off."""
         self.product_id: str | None = shown.get("product_id")
         self.sku_id: str | None = shown.get("sku_id")
         self.product: JsonObject = {}
         """What is known of the product: the catalogue's attributes, the request's laid over them."""
         self.sku: JsonObject = {}
-        self.is_in: Callable[[str], bool] = lambda _collection_id: False
+        self.is_in: Callable[[str], bool] = _is_in_none
         """Says whether a product collection holds the line."""
         self.metadata: JsonObject = shown.get("metadata") or {}
-        self.discount = 0
-        self.discount_units = 0
-        self.applied = NOTHING
-        self.step = NOTHING
 
     def know(self, product: JsonObject, sku: JsonObject, collections: Collections | None) -> None:
         """Note what the line is about; which collections hold it is asked when a rule asks."""
@@ -120,92 +101,198 @@ class Line:
         """What is left of the line after item discounts."""
         return self.amount - self.discount
 
-    def note(self, change: Taken) -> None:
-        """Add to what this step and this request did."""
-        self.step = self.step.plus(change) if self.step is not NOTHING else change
-        self.applied = self.applied.plus(change) if self.applied is not NOTHING else change
+
+def _is_in_none(_collection_id: str) -> bool:
+    return False
 
 
-_STATE = (
-    "quantity", "amount", "discount", "discount_units", "applied", "step",
-)  # fmt: skip
-_state_of = attrgetter(*_STATE)
+class State(NamedTuple):
+    """An order's amounts at one moment, a column for each thing that can change about its lines.
+
+    No column is ever changed in place: a step makes new ones of those that it changes. So going back, and
+    telling what a step did, cost nothing while prices are worked out.
+    """
+
+    amount: int
+    is_priced: bool
+    discount: int
+    """Of the order as a whole."""
+    items_discount: int
+    """Sum of ``discounts``."""
+    lines: list[Line]
+    quantities: list[int]
+    amounts: list[int]
+    discounts: list[int]
+    discount_units: list[int]
+    """Units that were discounted, at most as many as there are."""
+    units_taken: list[int]
+    """The same counted over all discounts of this request, where the effect counts units."""
+    added: list[Added]
+
+    def frozen(self) -> Hashable:
+        """Return what can be looked up: equal for equal states."""
+        return tuple(tuple(one) if isinstance(one, list) else one for one in self)
 
 
 class Cart:
-    """An order with its discounts so far. ``step`` fields belong to the redeemable being applied."""
+    """An order with its discounts so far."""
 
-    __slots__ = (
-        "amount",
-        "applied",
-        "discount",
-        "facts",
-        "header",
-        "initial_amount",
-        "is_priced",
-        "items_discount",
-        "lines",
-        "step",
-        "step_items",
-    )
+    __slots__ = ("_before", "_start", "_state", "facts", "header", "initial_amount")
 
     def __init__(
         self, header: JsonObject, lines: list[Line], amount: int | None, facts: "OrderFacts"
     ) -> None:
         self.header = header
-        self.lines = lines
         self.facts = facts
-        self.is_priced = amount is not None
-        self.amount = amount or 0
-        self.initial_amount = self.amount
-        self.discount = 0
-        self.items_discount = 0
-        """Sum of the lines' discounts."""
-        self.applied = 0
-        self.step = 0
-        self.step_items = 0
-        """What this redeemable took off the lines."""
+        self.initial_amount = amount or 0
+        none = [0] * len(lines)
+        self._state = State(
+            amount=amount or 0,
+            is_priced=amount is not None,
+            discount=0,
+            items_discount=0,
+            lines=lines,
+            quantities=[line.quantity for line in lines],
+            amounts=[line.amount for line in lines],
+            discounts=none,
+            discount_units=none,
+            units_taken=none,
+            added=[NOTHING] * len(lines),
+        )
+        self._start = self._before = self._state
+
+    def begin_with(self, discount: int, discounts: list[int], units: list[int]) -> None:
+        """Start from the discounts that an order already has."""
+        state = self._state._replace(
+            discount=discount,
+            items_discount=sum(discounts),
+            discounts=discounts,
+            discount_units=units,
+        )
+        self.restore(state)
+        self._start = self._before = state
+
+    # -- what there is
+
+    @property
+    def state(self) -> State:
+        """The amounts now."""
+        return self._state
+
+    @property
+    def start(self) -> State:
+        """The amounts before this request's discounts."""
+        return self._start
+
+    @property
+    def before(self) -> State:
+        """The amounts before the redeemable that is being applied."""
+        return self._before
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines."""
+        return self._state.lines
+
+    @property
+    def amount(self) -> int:
+        """What the lines cost."""
+        return self._state.amount
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether anything says what the order costs."""
+        return self._state.is_priced
+
+    @property
+    def discount(self) -> int:
+        """What is taken off the order as a whole."""
+        return self._state.discount
+
+    @property
+    def items_discount(self) -> int:
+        """What is taken off lines."""
+        return self._state.items_discount
 
     @property
     def total(self) -> int:
         """What is left to pay."""
-        return self.amount - self.discount - self.items_discount
+        state = self._state
+        return state.amount - state.discount - state.items_discount
+
+    @property
+    def step_total(self) -> int:
+        """What this redeemable took off."""
+        state, before = self._state, self._before
+        return state.discount + state.items_discount - before.discount - before.items_discount
+
+    @property
+    def taken_by_request(self) -> list[int]:
+        """What this request took off each line."""
+        now, start = self._state.discounts, self._start.discounts
+        return [*map(sub, now, start), *now[len(start) :]]
+
+    # -- what is done to it
 
     def begin_step(self) -> None:
-        """Forget what the redeemable before this one applied."""
-        self.step = 0
-        self.step_items = 0
-        for line in self.lines:
-            line.step = NOTHING
+        """Let the next redeemable begin: what was applied before is no part of it."""
+        self._before = self._state
 
     def take_from_order(self, amount: int) -> None:
         """Apply an order-level discount."""
         assert 0 <= amount <= self.total, "a discount never exceeds what is left to pay"
-        self.discount += amount
-        self.applied += amount
-        self.step += amount
+        if amount:
+            self._state = self._state._replace(discount=self._state.discount + amount)
 
-    def take_from_line(self, index: int, amount: int, units: int = 0) -> None:
-        """Apply an item-level discount; ``units`` where the effect counts them."""
-        line = self.lines[index]
-        assert 0 <= amount <= line.subtotal, "a line's discount never exceeds its subtotal"
-        assert amount <= self.total, "a discount never exceeds what is left to pay"
-        line.discount += amount
-        line.discount_units = min(line.quantity, line.discount_units + units)
-        self.items_discount += amount
-        self.step_items += amount
-        line.note(Taken(amount, units))
+    def take_from_lines(self, parts: list[int], units: list[int] | None = None) -> None:
+        """Apply item-level discounts, one part for each line; ``units`` where the effect counts them."""
+        state, taken = self._state, sum(parts)
+        assert taken <= self.total, "a discount never exceeds what is left to pay"
+        discounts = list(map(add, state.discounts, parts))
+        assert all(map(le, discounts, state.amounts)), "no line's discount exceeds its amount"
+        discount_units, units_taken = state.discount_units, state.units_taken
+        if units is not None:
+            units_taken = list(map(add, units_taken, units))
+            discount_units = list(map(min, state.quantities, map(add, discount_units, units)))
+        self._state = State(
+            state.amount,
+            state.is_priced,
+            state.discount,
+            state.items_discount + taken,
+            state.lines,
+            state.quantities,
+            state.amounts,
+            discounts,
+            discount_units,
+            units_taken,
+            state.added,
+        )
+        for line, discount in zip(state.lines, discounts, strict=True):
+            line.discount = discount
+
+    def take_from_line(self, index: int, amount: int, units: int) -> None:
+        """Apply an item-level discount to one line."""
+        parts = [0] * len(self.lines)
+        counted = parts.copy()
+        parts[index], counted[index] = amount, units
+        self.take_from_lines(parts, counted)
 
     def add_units(self, index: int, units: int, details: tuple[Details, ...] = ()) -> None:
         """Add units to a line at its price; take units away when ``units`` is negative."""
-        line = self.lines[index]
+        state = self._state
+        line, before = state.lines[index], state.added[index]
         amount = units * (line.price or 0)
         line.quantity += units
         line.amount += amount
-        self.amount += amount
-        self.is_priced = True
         assert line.subtotal >= 0, "only units that are not discounted are taken away"
-        line.note(Taken(added=units, added_amount=amount, details=details))
+        added = Added(before.units + units, before.amount + amount, before.details + details)
+        self._state = state._replace(
+            amount=state.amount + amount,
+            is_priced=True,
+            quantities=_with(state.quantities, index, line.quantity),
+            amounts=_with(state.amounts, index, line.amount),
+            added=_with(state.added, index, added),
+        )
 
     def add_line(self, product_id: str | None, sku_id: str | None) -> int:
         """Add an empty line of a product; return its index."""
@@ -215,31 +302,31 @@ class Cart:
         price = sku.get("price") if sku.get("price") is not None else product.get("price")
         line = Line(shown, 0, int(price or 0), 0)
         line.know(product, sku, self.facts.collections)
-        self.lines.append(line)
-        return len(self.lines) - 1
+        state = self._state
+        self._state = state._replace(
+            lines=[*state.lines, line],
+            quantities=[*state.quantities, 0],
+            amounts=[*state.amounts, 0],
+            discounts=[*state.discounts, 0],
+            discount_units=[*state.discount_units, 0],
+            units_taken=[*state.units_taken, 0],
+            added=[*state.added, NOTHING],
+        )
+        return len(state.lines)
 
-    def save(self) -> "SavedCart":
-        """Return the state, for :meth:`restore`."""
-        own = (self.amount, self.is_priced, self.discount, self.items_discount, self.applied)
-        lines = [(line, *_state_of(line)) for line in self.lines]
-        return own, (self.step, self.step_items), lines
-
-    def restore(self, saved: "SavedCart") -> None:
+    def restore(self, state: State) -> None:
         """Go back: what was tried since does not apply."""
-        own, (self.step, self.step_items), states = saved
-        self.amount, self.is_priced, self.discount, self.items_discount, self.applied = own
-        self.lines[:] = [line for line, *_ in states]
-        for line, *state in states:
-            for name, value in zip(_STATE, state, strict=True):
-                setattr(line, name, value)
-
-    @property
-    def step_total(self) -> int:
-        """What this redeemable took off."""
-        return self.step + self.step_items
+        self._state = state
+        columns = zip(state.lines, state.quantities, state.amounts, state.discounts, strict=True)
+        for line, quantity, amount, discount in columns:
+            line.quantity, line.amount, line.discount = quantity, amount, discount
 
 
-SavedCart = tuple[tuple[int, bool, int, int, int], tuple[int, int], list[tuple[Any, ...]]]
+def _with(column: list[Any], index: int, value: Any) -> list[Any]:
+    """Return the column with one value changed."""
+    changed = column.copy()
+    changed[index] = value
+    return changed
 
 
 class OrderFacts(NamedTuple):
@@ -298,24 +385,24 @@ def _header(sent: JsonObject, stored: JsonObject) -> JsonObject:
 
 def _continue_stored(cart: Cart, stored: JsonObject, *, is_sent: bool) -> None:
     """Keep the discounts and units that an earlier redemption gave this order."""
+    if not stored:
+        return
     items = stored.get("items") or []
+    discounts, units = [0] * len(cart.lines), [0] * len(cart.lines)
     if len(items) == len(cart.lines):
-        for line, item in zip(cart.lines, items, strict=True):
+        for place, (line, item) in enumerate(zip(cart.lines, items, strict=True)):
             is_same = (line.product_id, line.sku_id) == (item.get("product_id"), item.get("sku_id"))
             if is_same:
-                _continue_line(line, item, is_sent=is_sent)
-    cart.items_discount = sum(line.discount for line in cart.lines)
+                discounts[place] = min(int(item.get("discount_amount") or 0), line.amount)
+                units[place] = min(int(item.get("discount_quantity") or 0), line.quantity)
+                if not is_sent:
+                    line.initial_quantity = int(item.get("initial_quantity", line.quantity))
+                    line.initial_amount = int(item.get("initial_amount", line.amount))
     if not is_sent and cart.lines:
         cart.initial_amount = sum(line.initial_amount for line in cart.lines)
-    cart.discount = max(0, min(int(stored.get("discount_amount") or 0), cart.total))
-
-
-def _continue_line(line: Line, item: JsonObject, *, is_sent: bool) -> None:
-    line.discount = min(int(item.get("discount_amount") or 0), line.subtotal)
-    line.discount_units = min(int(item.get("discount_quantity") or 0), line.quantity)
-    if not is_sent:
-        line.initial_quantity = int(item.get("initial_quantity", line.quantity))
-        line.initial_amount = int(item.get("initial_amount", line.amount))
+    left = cart.amount - sum(discounts)
+    discount = max(0, min(int(stored.get("discount_amount") or 0), left))
+    cart.begin_with(discount, discounts, units)
 
 
 def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
@@ -433,32 +520,50 @@ def _reference(named: Any, source_id: Any, prefix: str, project_id: str) -> str 
 # -- what is shown ----------------------------------------------------------------------------------
 
 
-def order_json(cart: Cart, customer_id: str | None, *, is_final: bool = False) -> JsonObject:
-    """Return the order's cumulative state.
+class Moment(NamedTuple):
+    """An order as it is at one moment, and what was done to it since another; shown when it is asked for."""
 
-    ``applied_*`` are those of the last step, or of the whole request when ``is_final``. Discounts of
-    zero are left out, as the public API does.
-    """
-    items_discount = cart.items_discount
-    applied = cart.applied if is_final else cart.step
-    lines = cart.lines
-    changes = [line.applied for line in lines] if is_final else [line.step for line in lines]
-    items_applied = sum(change.amount for change in changes)
+    cart: Cart
+    customer_id: str | None
+    state: State
+    since: State
+
+    def to_json(self) -> JsonObject:
+        """Return the order in the public shape."""
+        return _order_json(self)
+
+
+def step_of(cart: Cart, customer_id: str | None) -> Moment:
+    """Return the order with what the last redeemable did."""
+    return Moment(cart, customer_id, cart.state, cart.before)
+
+
+def order_json(cart: Cart, customer_id: str | None) -> JsonObject:
+    """Return the order with what the whole request did."""
+    return _order_json(Moment(cart, customer_id, cart.state, cart.start))
+
+
+def _order_json(moment: Moment) -> JsonObject:
+    """Discounts of zero are left out, as the public API does."""
+    cart, customer_id, state, since = moment
+    items_discount = state.items_discount
+    applied = state.discount - since.discount
+    items_applied = items_discount - since.items_discount
     shown: JsonObject = {
         **cart.header,
         "object": "order",
         "customer_id": customer_id,
         "referrer_id": cart.header.get("referrer_id"),
-        "items": [line_json(line, change) for line, change in zip(lines, changes, strict=True)],
+        "items": _lines_json(state, since),
     }
-    if cart.is_priced:
-        shown["amount"] = cart.amount
+    if state.is_priced:
+        shown["amount"] = state.amount
         shown["initial_amount"] = cart.initial_amount
-        shown["total_amount"] = cart.total
+        shown["total_amount"] = state.amount - state.discount - items_discount
     sums = {
-        "discount_amount": cart.discount,
+        "discount_amount": state.discount,
         "items_discount_amount": items_discount,
-        "total_discount_amount": cart.discount + items_discount,
+        "total_discount_amount": state.discount + items_discount,
         "applied_discount_amount": applied,
         "items_applied_discount_amount": items_applied,
         "total_applied_discount_amount": applied + items_applied,
@@ -467,35 +572,49 @@ def order_json(cart: Cart, customer_id: str | None, *, is_final: bool = False) -
     return shown
 
 
-def line_json(line: Line, change: Taken) -> JsonObject:
-    """Return a line; ``change`` is what the step or the request did to it."""
-    shown: JsonObject = {**line.shown, "object": "order_item", "quantity": line.quantity}
+def _lines_json(state: State, since: State) -> list[JsonObject]:
+    lines = []
+    known = len(since.lines)
+    for place, line in enumerate(state.lines):
+        discount, units = state.discounts[place], state.discount_units[place]
+        shown = _line_json(line, state.quantities[place], state.amounts[place], discount)
+        if units:
+            shown["discount_quantity"] = units
+        is_new = place >= known
+        taken = discount if is_new else discount - since.discounts[place]
+        if taken:
+            shown["applied_discount_amount"] = taken
+        counted = state.units_taken[place] - (0 if is_new else since.units_taken[place])
+        if counted:
+            shown["applied_discount_quantity"] = counted
+        added = state.added[place]
+        if added is not NOTHING:
+            _show_added(shown, added, NOTHING if is_new else since.added[place])
+        lines.append(shown)
+    return lines
+
+
+def _line_json(line: Line, quantity: int, amount: int, discount: int) -> JsonObject:
+    shown: JsonObject = {**line.shown, "object": "order_item", "quantity": quantity}
     if line.price is not None:
         shown["price"] = line.price
-    if line.price is not None or line.amount:
-        shown["amount"] = line.amount
+    if line.price is not None or amount:
+        shown["amount"] = amount
         shown["initial_amount"] = line.initial_amount
         shown["initial_quantity"] = line.initial_quantity
-        shown["subtotal_amount"] = line.subtotal
-    if line.discount:
-        shown["discount_amount"] = line.discount
-    if line.discount_units:
-        shown["discount_quantity"] = line.discount_units
-    if change is not NOTHING:
-        _show_change(shown, change)
+        shown["subtotal_amount"] = amount - discount
+    if discount:
+        shown["discount_amount"] = discount
     return shown
 
 
-def _show_change(shown: JsonObject, change: Taken) -> None:
-    if change.amount:
-        shown["applied_discount_amount"] = change.amount
-    if change.units:
-        shown["applied_discount_quantity"] = change.units
-    if change.added:
-        shown["applied_quantity"] = change.added
-        shown["applied_quantity_amount"] = change.added_amount
-    if change.details:
-        shown["application_details"] = [_details_json(one) for one in change.details]
+def _show_added(shown: JsonObject, added: Added, since: Added) -> None:
+    if added.units != since.units:
+        shown["applied_quantity"] = added.units - since.units
+        shown["applied_quantity_amount"] = added.amount - since.amount
+    details = added.details[len(since.details) :]
+    if details:
+        shown["application_details"] = [_details_json(one) for one in details]
 
 
 def _details_json(details: Details) -> JsonObject:

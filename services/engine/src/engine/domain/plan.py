@@ -45,7 +45,7 @@ def plan(
 def _refused(common: Plan, outcome: Outcome) -> Plan:
     step = next((step for step in outcome.steps if step.error is not None), outcome.steps[0])
     return common.model_copy(
-        update={"refusal": step.error or _skipped(step), "refused": _named(step)}
+        update={"refusal": step.error.body() if step.error else _skipped(step), "refused": _named(step)}
     )
 
 
@@ -68,7 +68,7 @@ def _granted(common: Plan, snapshot: Snapshot, outcome: Outcome, drawn: DrawnIds
     customer = snapshot.customer
     order: JsonObject | None = None
     if outcome.cart is not None:
-        final = order_json(outcome.cart, customer.id if customer else None, is_final=True)
+        final = order_json(outcome.cart, customer.id if customer else None)
         order = _paid(final, drawn, snapshot)
     contra = contra_of(order["id"] if order else None, customer.id if customer else None)
     applied = outcome.applied
@@ -122,7 +122,7 @@ def _redemption(step: Step, snapshot: Snapshot, drawn: DrawnIds, contra: str) ->
         amount=step.priced.credits,
         discount_amount=step.taken,
         result=step.priced.result,
-        order=_paid(step.order, drawn, snapshot) if step.order is not None else None,
+        order=_paid(step.order.to_json(), drawn, snapshot) if step.order is not None else None,
         postings=[posting_of(claim, contra) for claim in step.claims],
     )
 
@@ -149,7 +149,7 @@ def posting_of(claim: Claim, contra: str, holder: str | None = None) -> Posting:
         amount=claim.amount,
         limit=claim.limit,
         limit_version=claim.limit_version,
-        error=claim.error,
+        error=claim.error.body(),
         is_adjustable=claim.is_adjustable,
         holder=holder,
     )

@@ -1,6 +1,7 @@
 """Applying one code to the cart: what it takes off, and what the answer says it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
@@ -10,17 +11,18 @@ from engine.domain.bundle import Bundle, bundle_json
 from engine.domain.claims import Claim
 from engine.domain.counters import Counters
 from engine.domain.definition import Code, gift_effect
-from engine.domain.discounts import OFF_FIELDS, Discount, read_discount
+from engine.domain.discounts import OFF_FIELDS, Discount
 from engine.domain.effects import gift as gift_credits
-from engine.domain.effects.targets import Budgets, Target, select
-from engine.domain.effects.unit import product_references
-from engine.domain.effects.work import Work
+from engine.domain.effects import unit
+from engine.domain.effects.targets import Budgets, Place, Target, select
+from engine.domain.effects.work import Work, on_lines, on_targets
 from engine.domain.facts import Facts
 from engine.domain.formulas import Asked, Redeemed
 from engine.domain.order import Cart, Line
+from engine.domain.recipe import NO_DISCOUNT, Recipe, recipe_of, shown_discount
 from engine.domain.redeemables import Redeemable
-from engine.domain.refusals import Refused, refusal
-from engine.domain.rules import CompiledRule, bundle_of, matching_lines
+from engine.domain.refusals import Refusal, Refused
+from engine.domain.rules import Applicability, CompiledRule, bundle_of, matching_lines
 
 
 class Priced(NamedTuple):
@@ -32,56 +34,83 @@ class Priced(NamedTuple):
     """The credits were our choice: as many as possible."""
     claims: Sequence[Claim] = ()
     """Units that caps across redemptions count."""
-    included: list[JsonObject] | None = None
-    """``applicable_to`` with the lines that were discounted; None when nothing is on lines."""
+    included: Callable[[], list[JsonObject]] | None = None
+    """Returns ``applicable_to`` with the lines that were discounted; None when nothing is on lines."""
 
 
 def discount_effect(code: Code) -> str:
     """Return the effect; without one, rules that name products make it an item discount."""
-    discount = code.definition.prepared
-    if discount is not None and discount.effect is not None:
-        return discount.effect
-    has_products = any(rule.applicability is not None for rule in code.rules)
-    return "APPLY_TO_ITEMS" if has_products else "APPLY_TO_ORDER"
+    return recipe_of(code).effect
 
 
-def apply_discount(code: Code, facts: Facts, counters: Counters) -> Priced:
+def apply_discount(code: Code, recipe: Recipe, facts: Facts, counters: Counters) -> Priced:
     """Apply a discount code; without an order there is nothing to take from."""
-    discount = code.definition.prepared or _NO_DISCOUNT
-    effect = discount_effect(code)
-    if not effects.is_built(discount.type, effect):
-        kind = f"Discount type {discount.type} with effect {effect} is not supported"
+    if not recipe.is_built:
+        kind = f"Discount type {recipe.discount.type} with effect {recipe.effect} is not supported"
         raise _refused(code, "invalid_voucher", kind)
     cart = facts.cart
     if cart is None:
-        asked = Asked(facts, _redeemed(code, counters))
-        return Priced({"discount": _shown(discount, effect, asked, None)})
-    bundle = bundle_of(code.rules, cart)
-    asked = Asked(facts, _redeemed(code, counters, bundle))
-    result: JsonObject = {"discount": _shown(discount, effect, asked, cart)}
+        asked = _asked(code, recipe, facts, counters, None)
+        return Priced(recipe.shown or {"discount": _shown(recipe, asked, None)})
+    if recipe.needs_lines and not cart.lines:
+        raise _refused(code, "missing_order_items", "Order items are required")
+    if recipe.is_static and recipe.takes_whole_lines and recipe.on_lines is not None:
+        return _on_whole_lines(recipe, facts, cart)
+    bundle = None if recipe.is_static else bundle_of(code.rules, cart)
+    asked = _asked(code, recipe, facts, counters, bundle)
+    result = recipe.shown or {"discount": _shown(recipe, asked, cart)}
+    scale = 1
     if bundle is not None:
         result["bundle"] = bundle_json(bundle, cart.lines)
-    scale = 1 if bundle is None or discount.counts_bundles else bundle.quantity
-    if not effects.needs_lines(discount.type, effect):
-        effects.apply(
-            Work(cart, discount, asked, (), scale, facts.is_initial_base, facts.closed_lines),
-            effect,
-        )
+        scale = 1 if recipe.discount.counts_bundles else bundle.quantity
+    work = _work(recipe, facts, cart, asked, scale)
+    if recipe.on_order is not None:
+        effects.take_from_order(work, recipe.on_order)
         return Priced(result)
-    if not cart.lines:
-        raise _refused(code, "missing_order_items", "Order items are required")
-    targets = _targets(code, facts, asked, counters, 1 if discount.type == "PERCENT" else scale)
-    in_order = sorted(targets, key=_place_of)
-    work = Work(cart, discount, asked, in_order, scale, facts.is_initial_base, facts.closed_lines)
-    taken = effects.apply(work, effect)
-    return Priced(result, claims=counters.claims(taken), included=_included(code.rules, targets))
+    if not recipe.needs_lines:
+        unit.apply(work)
+        return Priced(result)
+    units_scale = 1 if recipe.discount.type == "PERCENT" else scale
+    targets = _targets(recipe, facts, Budgets(asked, units_scale, counters.left_of(asked)))
+    on_targets(work, targets)
+    claims: Sequence[Claim] = ()
+    if recipe.on_lines is None:
+        unit.apply(work)
+    else:
+        parts = effects.take_from_lines(work, recipe.on_lines, is_counting=recipe.is_counting)
+        claims = counters.claims(
+            [one for one, part in zip(work.targets, parts, strict=True) if part]
+        )
+    return Priced(result, claims=claims, included=partial(_included, recipe, targets))
 
 
-_NO_DISCOUNT = read_discount({"type": "none"})
+def _on_whole_lines(recipe: Recipe, facts: Facts, cart: Cart) -> Priced:
+    """Apply a number to whole lines, which is what most discounts on items are."""
+    assert recipe.on_lines is not None, "units are added and replaced elsewhere"
+    assert recipe.shown is not None, "a number on lines is always shown as it was saved"
+    work = _work(recipe, facts, cart, Asked(facts, NOT_ASKED), 1)
+    chosen = _chosen(recipe, facts) if recipe.names_lines or facts.closed_lines else None
+    on_lines(work, None if chosen is None else chosen.places)
+    effects.take_from_lines(work, recipe.on_lines, is_counting=recipe.is_counting)
+    if chosen is None or not recipe.scopes:
+        return Priced(recipe.shown)
+    return Priced(recipe.shown, included=partial(_included_lines, recipe, chosen))
 
 
-def _place_of(target: Target) -> int:
-    return target.place
+def _work(recipe: Recipe, facts: Facts, cart: Cart, asked: Asked, scale: int) -> Work:
+    discount = recipe.discount
+    return Work(cart, discount, asked, scale, facts.is_initial_base, facts.closed_lines)
+
+
+def _asked(
+    code: Code, recipe: Recipe, facts: Facts, counters: Counters, bundle: Bundle | None
+) -> Asked:
+    if recipe.is_static:
+        return Asked(facts, NOT_ASKED)
+    return Asked(facts, _redeemed(code, counters, bundle))
+
+
+NOT_ASKED = Redeemed()
 
 
 def _redeemed(code: Code, counters: Counters, bundle: Bundle | None = None) -> Redeemed:
@@ -98,33 +127,55 @@ def _redeemed(code: Code, counters: Counters, bundle: Bundle | None = None) -> R
     )
 
 
-def _targets(
-    code: Code, facts: Facts, asked: Asked, counters: Counters, scale: int = 1
-) -> list[Target]:
-    """Return what may be discounted, in the order of application."""
+class Chosen(NamedTuple):
+    """The lines that a code may touch."""
+
+    of: list[Line]
+    """Among these."""
+    recipe: Recipe
+    places: list[int]
+    by_entry: dict[int, tuple[Entry, list[Place]]]
+
+
+def _chosen(recipe: Recipe, facts: Facts) -> Chosen:
+    """Return the lines that a code may touch: looked for once, as long as there are no others."""
     assert facts.cart is not None, "only orders have lines"
-    indices = [n for n in matching_lines(code.rules, facts) if n not in facts.closed_lines]
-    grouped: dict[int, tuple[Entry, list[tuple[int, Line]]]] = {}
-    for index in indices:
-        line = facts.cart.lines[index]
-        entry = _entry_of(code.rules, line)
-        grouped.setdefault(id(entry), (entry, []))[1].append((index, line))
-    return select(grouped, Budgets(asked, scale, counters.left_of(asked)))
+    lines, key = facts.cart.lines, ("lines", id(recipe))
+    # The recipe is kept with what was found, so that its id is its own.
+    chosen: Chosen | None = facts.known.get(key)
+    if chosen is None or chosen.of is not lines:
+        places = matching_lines(recipe.rules, facts) if recipe.names_lines else range(len(lines))
+        chosen = facts.known[key] = _grouped(recipe, lines, places)
+    if not facts.closed_lines:
+        return chosen
+    return _grouped(recipe, lines, [n for n in chosen.places if n not in facts.closed_lines])
 
 
-def _entry_of(rules: Sequence[CompiledRule], line: Line) -> Entry:
-    for rule in rules:
-        if rule.applicability is not None:
-            entry = rule.applicability.by_line.entry_of(line)
-            if entry is not None:
-                return entry
+def _grouped(recipe: Recipe, lines: list[Line], places: Sequence[int]) -> Chosen:
+    by_entry: dict[int, tuple[Entry, list[Place]]] = {}
+    for place in places:
+        entry = _entry_of(recipe.scopes, lines[place])
+        by_entry.setdefault(id(entry), (entry, []))[1].append((place, lines[place]))
+    return Chosen(lines, recipe, list(places), by_entry)
+
+
+def _entry_of(scopes: Sequence[Applicability], line: Line) -> Entry:
+    for scope in scopes:
+        entry = scope.by_line.entry_of(line)
+        if entry is not None:
+            return entry
     return EVERYTHING
 
 
-def _shown(discount: Discount, effect: str, asked: Asked, cart: Cart | None) -> JsonObject:
+def _targets(recipe: Recipe, facts: Facts, budgets: Budgets) -> list[Target]:
+    """Return what may be discounted, in the order of application."""
+    return select(_chosen(recipe, facts).by_entry, budgets)
+
+
+def _shown(recipe: Recipe, asked: Asked, cart: Cart | None) -> JsonObject:
     """Return the discount as the answer shows it: what a formula made of it in place of the fallback."""
-    shown = {"is_dynamic": discount.is_dynamic, **discount.shown, "effect": effect}
-    off = discount.off
+    discount, effect = recipe.discount, recipe.effect
+    shown, off = shown_discount(discount, effect), discount.off
     if off.formula is not None and not off.is_per_line:
         shown[OFF_FIELDS[discount.type]] = _computed(discount, asked)
     if discount.type == "UNIT" and cart is not None:
@@ -147,7 +198,7 @@ def _computed(discount: Discount, asked: Asked) -> int | float:
 def _with_product(units: JsonObject, cart: Cart) -> JsonObject:
     """Show the product or SKU that units are of, if the catalogue has it."""
     named = str(units.get("unit_type"))
-    product_id, sku_id = product_references(cart.facts.project_id, named)
+    product_id, sku_id = unit.product_references(cart.facts.project_id, named)
     for kind, object_id, name in (("sku", sku_id, "sku"), ("product", product_id, "name")):
         found = cart.facts.catalogue.get(object_id or "")
         if found is not None and found.get(name):
@@ -158,6 +209,7 @@ def _with_product(units: JsonObject, cart: Cart) -> JsonObject:
 
 def apply_gift(
     code: Code,
+    recipe: Recipe,
     redeemable: Redeemable,
     facts: Facts,
     balance: int,
@@ -178,11 +230,12 @@ def apply_gift(
         credit = _credit(code, redeemable.credits, payable, balance, must_suffice=must_suffice)
         cart.take_from_order(credit)
         return Priced({"gift": {"credits": credit}}, credit, redeemable.credits is None)
-    return _gift_on_items(code, redeemable, facts, balance, counters, must_suffice)
+    return _gift_on_items(code, recipe, redeemable, facts, balance, counters, must_suffice)
 
 
 def _gift_on_items(
     code: Code,
+    recipe: Recipe,
     redeemable: Redeemable,
     facts: Facts,
     balance: int,
@@ -192,26 +245,24 @@ def _gift_on_items(
     cart = facts.cart
     assert cart is not None, "checked above"
     asked = Asked(facts, _redeemed(code, counters))
-    targets = _targets(code, facts, asked, counters)
+    targets = _targets(recipe, facts, Budgets(asked, 1, counters.left_of(asked)))
     if not any(target.line.amount for target in targets):
         raise _refused(
             code,
             "missing_order_items_amount",
             "At least one applicable order item with amount is required to redeem this GIFT_VOUCHER",
         )
-    work = Work(cart, _NO_DISCOUNT, asked, sorted(targets, key=_place_of))
-    bounds = effects.bounded(work, [work.bound_of(target) for target in work.targets])
+    work = on_targets(Work(cart, NO_DISCOUNT, asked), targets)
+    bounds = effects.bounded(work, work.bounds)
     payable = gift_credits.payable(cart.total, bounds)
     credit = _credit(code, redeemable.credits, payable, balance, must_suffice=must_suffice)
     parts = gift_credits.split(credit, bounds)
-    for target, part in zip(work.targets, parts, strict=True):
-        if part:
-            cart.take_from_line(target.place, part)
+    cart.take_from_lines(effects.spread(parts, work.places, len(cart.lines)))
     return Priced(
         {"gift": {"credits": credit}},
         credit,
         redeemable.credits is None,
-        included=_included(code.rules, targets),
+        included=partial(_included, recipe, targets),
     )
 
 
@@ -231,18 +282,30 @@ def _credit(
 # -- what is shown ------------------------------------------------------------------------------------
 
 
-def _included(rules: Sequence[CompiledRule], targets: Sequence[Target]) -> list[JsonObject]:
+def _included(recipe: Recipe, targets: Sequence[Target]) -> list[JsonObject]:
     """Return the entries with the lines and units that each of them had discounted."""
     by_entry: dict[int, list[Target]] = {}
     for target in targets:
         by_entry.setdefault(id(target.entry), []).append(target)
-    scopes = [rule.applicability for rule in rules if rule.applicability is not None]
-    entries = [entry for scope in scopes for entry in scope.entries]
-    if id(EVERYTHING) in by_entry or not entries:
-        entries.append(EVERYTHING)
-    if not scopes:
+    if not recipe.scopes:
         return []
+    entries = _shown_entries(recipe, by_entry)
     return [_with_places(entry, by_entry.get(id(entry), ())) for entry in entries]
+
+
+def _included_lines(recipe: Recipe, chosen: Chosen) -> list[JsonObject]:
+    """Return the entries with the lines that each of them had discounted, where those were whole."""
+    shown = []
+    for entry in _shown_entries(recipe, chosen.by_entry):
+        _, places = chosen.by_entry.get(id(entry), (entry, []))
+        shown.append({**entry.shown, "order_item_indices": [place for place, _ in places]})
+    return shown
+
+
+def _shown_entries(recipe: Recipe, found: Mapping[int, object]) -> Sequence[Entry]:
+    """Return the entries of the rules, and that for everything else where lines were found under it."""
+    has_others = id(EVERYTHING) in found or not recipe.entries
+    return (*recipe.entries, EVERYTHING) if has_others else recipe.entries
 
 
 def _with_places(entry: Entry, targets: Sequence[Target]) -> JsonObject:
@@ -260,15 +323,14 @@ def _units_json(target: Target) -> JsonObject:
 
 
 def applicable_to(
-    rules: tuple[CompiledRule, ...], included: list[JsonObject] | None = None
+    rules: tuple[CompiledRule, ...], priced: Priced
 ) -> tuple[JsonObject, JsonObject]:
-    """Return the lists ``applicable_to`` and ``inapplicable_to`` of an answer.
-
-    ``included`` are the entries with the lines that were discounted, where lines were.
-    """
+    """Return the lists ``applicable_to`` and ``inapplicable_to`` of an answer."""
     scopes = [rule.applicability for rule in rules if rule.applicability is not None]
-    if included is None:
+    if priced.included is None:
         included = [entry for scope in scopes for entry in scope.shown_included]
+    else:
+        included = priced.included()
     excluded = [entry for scope in scopes for entry in scope.shown_excluded]
     return listed(included), listed(excluded)
 
@@ -279,4 +341,4 @@ def listed(entries: list[JsonObject]) -> JsonObject:
 
 
 def _refused(code: Code, key: str, details: str) -> Refused:
-    return Refused(refusal(key, details, resource_id=code.id, resource_type=code.object))
+    return Refused(Refusal(key, details, resource_id=code.id, resource_type=code.object))

@@ -17,7 +17,7 @@ from engine.domain.bundle import bundle_json
 from engine.domain.definition import PROMOTION_TIER, Code, instant_text
 from engine.domain.effects.unit import product_references
 from engine.domain.facts import Facts
-from engine.domain.order import Cart, order_json
+from engine.domain.order import Cart, Moment
 from engine.domain.pricing import discount_effect
 from engine.domain.redeemables import Candidate, Redeemable
 from engine.domain.rules import CompiledRule, Leaf, bundle_of
@@ -152,7 +152,8 @@ class Search:
         customer = self._snapshot.customer
         if self.cart is None:
             return None
-        return order_json(self.cart, customer.id if customer else None)
+        customer_id = customer.id if customer else None
+        return Moment(self.cart, customer_id, self.cart.start, self.cart.start).to_json()
 
     @property
     def facts(self) -> Facts:

@@ -3,6 +3,8 @@
 Behaviour: the table of business keys of the public API's errors.
 """
 
+from typing import NamedTuple
+
 from contracts.errors import ErrorBody
 
 MESSAGES = {
@@ -48,29 +50,36 @@ SKIPPED = {
 }
 
 
+class Refusal(NamedTuple):
+    """Why a redeemable does not apply. Put into the public shape only where it is shown."""
+
+    key: str
+    details: str | None = None
+    resource_id: str | None = None
+    resource_type: str | None = None
+    custom_message: str | None = None
+
+    @property
+    def message(self) -> str:
+        """The public message of its key."""
+        return MESSAGES[self.key]
+
+    def body(self) -> ErrorBody:
+        """Return the public error."""
+        return ErrorBody(
+            code=404 if self.key == "not_found" else 400,
+            key=self.key,
+            message=self.message,
+            details=self.details,
+            resource_id=self.resource_id,
+            resource_type=self.resource_type,
+            error={"message": self.custom_message} if self.custom_message else None,
+        )
+
+
 class Refused(Exception):
     """A redeemable does not apply; an expected answer."""
 
-    def __init__(self, error: ErrorBody) -> None:
-        super().__init__(error.key)
-        self.error = error
-
-
-def refusal(
-    key: str,
-    details: str | None = None,
-    *,
-    resource_id: str | None = None,
-    resource_type: str | None = None,
-    custom_message: str | None = None,
-) -> ErrorBody:
-    """Return the public error of this key."""
-    return ErrorBody(
-        code=404 if key == "not_found" else 400,
-        key=key,
-        message=MESSAGES[key],
-        details=details,
-        resource_id=resource_id,
-        resource_type=resource_type,
-        error={"message": custom_message} if custom_message else None,
-    )
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.key)
+        self.refusal = refusal

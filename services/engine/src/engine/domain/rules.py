@@ -5,7 +5,10 @@ and names itself. Rules that count are not decided here: see :mod:`engine.domain
 be asked after pricing (what is paid with credits, what is left to pay): their test has a second part.
 """
 
+import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
@@ -15,6 +18,7 @@ from engine.domain.applicable import Entry, Index, index_of, read_entry
 from engine.domain.bundle import Bundle, BundleRule, count_bundles, read_bundle
 from engine.domain.conditions import (
     BadConditionsError,
+    comparison_of,
     compile_conditions,
     names_of,
     only_values,
@@ -96,6 +100,18 @@ class CompiledRule(NamedTuple):
     """The leaves as they were saved, in the same order; what comes after them was saved elsewhere."""
     logic: str | None
     project_id: str
+    required: tuple[int, ...] | None
+    """The leaves that must all hold, as they are read, if that is all that is asked; None: see ``decide``."""
+
+    def judge(self, facts: Facts) -> "Violation | None":
+        """Decide by everything that does not count; names the rule that is to blame."""
+        if self.required is None:
+            return violation_of(self, verdicts_of(self, facts))
+        for place in self.required:
+            key = self.leaves[place].test(facts)
+            if key is not None:
+                return _violation_at(self, place, key)
+        return None
 
 
 class Violation(NamedTuple):
@@ -153,7 +169,22 @@ def compile_rule(project_id: str, rule: Mapping[str, Any]) -> CompiledRule:
         nodes=nodes,
         logic=_logic(rule.get("rules")),
         project_id=project_id,
+        required=_required(decide, reading),
     )
+
+
+def _required(decide: Decide, reading: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the places that must all hold, if that is what ``decide`` says; None where it has an "or".
+
+    More leaves that hold never make a tree fail. So it is an "and" of those without which it cannot hold
+    if and only if they suffice.
+    """
+    size = len(reading)
+    required = []
+    for place in reading:
+        if not decide([other != place for other in range(size)]):
+            required.append(place)
+    return tuple(required) if decide([place in required for place in range(size)]) else None
 
 
 def _logic(rules: Any) -> str | None:
@@ -259,15 +290,13 @@ HOLDER_RULE = "publication.redeemable_by_linked_customer"
 def _compile_test(name: str, leaf: JsonObject, named: _Names, violation: str) -> Test:
     conditions = leaf.get("conditions")
     if name == "customer.segment":
-        return _segment_test(conditions, named.segment_ids)
+        return _once(_segment_test(conditions, named.segment_ids), name, leaf)
     if name in ORDER_NUMBERS:
-        measure = ORDER_NUMBERS[name]
-        compare = compile_conditions(conditions, is_number=True)
-        return _on_order(lambda facts: compare(measure(facts), facts.now), violation)
+        return _number_test(ORDER_NUMBERS[name], conditions, violation)
     if name in ITEM_VALUES:
         return _on_items(_item_values(name, leaf), violation)
     if name in METADATA_OF:
-        return _metadata_test(name, leaf, violation)
+        return _once(_metadata_test(name, leaf, violation), name, leaf)
     if name in REDEEMERS:
         check, who = compile_conditions(conditions), REDEEMERS[name]
         return lambda facts: None if check(who(facts), facts.now) else violation
@@ -276,13 +305,11 @@ def _compile_test(name: str, leaf: JsonObject, named: _Names, violation: str) ->
     raise BadConditionsError(f"{name} is not supported")
 
 
-ORDER_NUMBERS: dict[str, Callable[[Facts], int]] = {
+ORDER_NUMBERS: dict[str, Callable[[Cart], int]] = {
     # What is left to pay at this step: a redeemable sees the discounts of those before it.
-    "order.amount": lambda facts: facts.cart.total if facts.cart else 0,
-    "order.initial_amount": lambda facts: facts.cart.initial_amount if facts.cart else 0,
-    "order.items.count": lambda facts: (
-        sum(line.quantity for line in facts.cart.lines) if facts.cart else 0
-    ),
+    "order.amount": attrgetter("total"),
+    "order.initial_amount": attrgetter("initial_amount"),
+    "order.items.count": lambda cart: sum(cart.state.quantities),
 }
 
 ITEM_VALUES: dict[str, Callable[..., bool]] = {
@@ -308,6 +335,38 @@ REDEEMERS: dict[str, Callable[[Facts], str | None]] = {
     "redemption.api_key": lambda facts: facts.api_key_id,
     "redemption.user.login": lambda _facts: None,
 }
+
+
+def _once(test: Test, name: str, leaf: JsonObject) -> Test:
+    """Ask once for a request what is asked by many rules, and is the same before and after any discount."""
+    asked = sys.intern(json.dumps([name, leaf.get("property"), leaf.get("conditions")], sort_keys=True))
+
+    def remembered(facts: Facts) -> str | None:
+        known = facts.known
+        if asked not in known:
+            known[asked] = test(facts)
+        said: str | None = known[asked]
+        return said
+
+    return remembered
+
+
+def _number_test(measure: Callable[[Cart], int], conditions: Any, violation: str) -> Test:
+    simple = comparison_of(conditions)
+    if simple is None:
+        test = compile_conditions(conditions, is_number=True)
+        return _on_order(
+            lambda facts: facts.cart is not None and test(measure(facts.cart), facts.now), violation
+        )
+    compare, limit = simple
+
+    def compared(facts: Facts) -> str | None:
+        cart = facts.cart
+        if cart is None:
+            return "missing_order"
+        return None if compare(measure(cart), limit) else violation
+
+    return compared
 
 
 def _on_order(holds: Callable[[Facts], bool], violation: str) -> Test:
@@ -493,7 +552,11 @@ def violation_of(rule: CompiledRule, verdicts: Verdicts) -> Violation | None:
     if rule.decide(own):
         return None
     place = culprit(rule.decide, own, rule.reading)
-    return Violation(verdicts[place] or "", rule.id, rule.leaves[place].message or rule.message)
+    return _violation_at(rule, place, verdicts[place] or "")
+
+
+def _violation_at(rule: CompiledRule, place: int, key: str) -> Violation:
+    return Violation(key, rule.id, rule.leaves[place].message or rule.message)
 
 
 def needed_limits(

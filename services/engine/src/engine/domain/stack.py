@@ -5,9 +5,10 @@ refuse (``must_suffice``).
 """
 
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from contracts.errors import ErrorBody, JsonObject
+from contracts.errors import JsonObject
 from contracts.payload import refuse
 from engine import limits
 from engine.domain import validity
@@ -25,29 +26,32 @@ from engine.domain.claims import (
 )
 from engine.domain.collections import Collections
 from engine.domain.counters import Counters
-from engine.domain.definition import PROMOTION_TIER, Code, efforts_of
+from engine.domain.definition import Code, efforts_of
 from engine.domain.effort import refuse_too_complex, trials_of
 from engine.domain.explain import Amounts, Heard, amounts_of, explanation, hear
 from engine.domain.facts import Facts, Spent
 from engine.domain.limit_rules import Limit
-from engine.domain.order import Cart, OrderFacts, order_json, read_cart
+from engine.domain.order import Cart, Moment, OrderFacts, State, read_cart, step_of
 from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
+from engine.domain.recipe import Recipe, recipe_of
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
-from engine.domain.refusals import Refused, refusal
+from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Verdicts, bundle_of, verdicts_after, verdicts_of, violation_of
 from engine.domain.snapshot import PromotionStack, Snapshot
 from engine.domain.stacking import (
     EXCLUSIVE,
     Admission,
+    Counts,
     closed_lines,
-    is_initial_base,
+    is_once,
     kind_of_code,
     seeks_best_deal,
     sorted_groups,
 )
 
 
-class Step(NamedTuple):
+@dataclass(slots=True)
+class Step:
     """What became of one redeemable: applied (``priced``), refused (``error``) or skipped."""
 
     place: int
@@ -56,13 +60,13 @@ class Step(NamedTuple):
     code: Code | None
     stack: PromotionStack | None = None
     priced: Priced | None = None
-    error: ErrorBody | None = None
+    error: Refusal | None = None
     skipped: str | None = None
     claims: Sequence[Claim] = ()
     taken: int = 0
     bundle: JsonObject | None = None
     """What the order has of the bundle that a refused redeemable asks for."""
-    order: JsonObject | None = None
+    order: Moment | None = None
     """The order's cumulative state after this step."""
     explanation: JsonObject | None = None
     """Where it was asked for."""
@@ -113,7 +117,7 @@ def apply_stack(snapshot: Snapshot, *, must_suffice: bool) -> Outcome:
         run.admission.has_exclusive = False
         run.restore(start)
         outcome = _apply(run, candidates, steps)
-    return outcome._replace(sent_order=sent_order)
+    return outcome._replace(sent_order=sent_order.to_json() if sent_order is not None else None)
 
 
 def cart_of(snapshot: Snapshot) -> Cart | None:
@@ -188,11 +192,12 @@ def _rank(candidate: Candidate) -> tuple[int, bool, float]:
 class Saved(NamedTuple):
     """Where a run is, for going back."""
 
-    cart: Any
+    cart: State | None
     amounts: dict[str, int]
-    counts: Any
+    counts: Counts
     seen: frozenset[str]
     steps: tuple[Step, ...]
+    has_refused: bool
 
 
 class Run:
@@ -215,7 +220,9 @@ class Run:
         self.uses: dict[str, Claim] = {}
         self.steps: list[Step] = []
         self.seen: set[str] = set()
+        self.has_refused = False
         self.needs_all = snapshot.stacking_rules["redeemables_application_mode"] == "ALL"
+        self.is_once = is_once(snapshot.stacking_rules)
         customer = snapshot.customer
         self.customer_id = customer.id if customer else None
         self.facts = Facts(
@@ -232,7 +239,7 @@ class Run:
     @property
     def has_failed(self) -> bool:
         """Whether a redeemable was refused where all must apply."""
-        return self.needs_all and any(step.error is not None for step in self.steps)
+        return self.needs_all and self.has_refused
 
     @property
     def is_valid(self) -> bool:
@@ -242,76 +249,93 @@ class Run:
     def save(self) -> Saved:
         """Return where the run is."""
         return Saved(
-            self.cart.save() if self.cart is not None else None,
+            self.cart.state if self.cart is not None else None,
             dict(self.claimed.amounts),
             self.admission.save(),
             frozenset(self.seen),
             tuple(self.steps),
+            self.has_refused,
         )
 
     def restore(self, saved: Saved) -> None:
         """Go back to where the run was."""
-        if self.cart is not None:
+        if self.cart is not None and saved.cart is not None:
             self.cart.restore(saved.cart)
         self.claimed.amounts = dict(saved.amounts)
         self.admission.restore(saved.counts)
         self.seen = set(saved.seen)
         self.steps = list(saved.steps)
+        self.has_refused = saved.has_refused
 
     def take(self, candidate: Candidate) -> None:
         """Take the next redeemable."""
-        self.steps.append(self._step(Step(*candidate)))
+        step = Step(*candidate)
+        self._take(step)
+        self.has_refused = self.has_refused or step.error is not None
+        self.steps.append(step)
 
-    def _step(self, step: Step) -> Step:
-        if self.has_failed:
-            return step._replace(skipped="preceding_validation_failed")
+    def _take(self, step: Step) -> None:
         code = step.code
-        if code is None:
-            return step._replace(error=_not_found(step.redeemable))
-        skipped = self.admission.reason_to_skip(code)
-        if skipped is not None:
-            return step._replace(skipped=skipped)
-        saved = self.cart.save() if self.cart is not None else None
-        before = self._amounts()
+        if self.has_failed:
+            step.skipped = "preceding_validation_failed"
+        elif code is None:
+            step.error = _not_found(step.redeemable)
+        else:
+            step.skipped = self.admission.reason_to_skip(code)
+            if step.skipped is None:
+                self._try(step, code)
+
+    def _try(self, step: Step, code: Code) -> None:
+        """Apply a redeemable; one that does not apply leaves no trace in the order."""
+        cart = self.cart
+        is_told = self.is_explaining and not self.is_trial
+        before = amounts_of(cart) if is_told and cart is not None else None
         self.heard, self.checks = [], []
+        if cart is not None:
+            cart.begin_step()
         try:
-            done = self._apply(step, code)
+            step.error = self._apply(step, code)
         except Refused as refused:
-            done = step._replace(error=refused.error, bundle=self._bundle(code))
-        if done.priced is None and self.cart is not None and saved is not None:
-            self.cart.restore(saved)
-        if not self.is_explaining or self.is_trial:
-            return done
-        most = self.explained_rules_max
-        told = explanation(self.checks, self.heard, before, self._amounts(), most)
-        return done._replace(explanation=told)
+            step.error = refused.refusal
+        if step.error is not None:
+            step.bundle = self._bundle(code)
+        if step.priced is None and cart is not None and cart.state is not cart.before:
+            cart.restore(cart.before)
+        if is_told:
+            after = amounts_of(cart) if cart is not None else None
+            most = self.explained_rules_max
+            step.explanation = explanation(self.checks, self.heard, before, after, most)
 
-    def _amounts(self) -> Amounts | None:
-        if self.cart is None or not self.is_explaining or self.is_trial:
-            return None
-        return amounts_of(self.cart)
-
-    def _apply(self, step: Step, code: Code) -> Step:
+    def _apply(self, step: Step, code: Code) -> Refusal | None:
+        """Check a redeemable, price it, and write down what it takes; return why it does not apply."""
         if code.id in self.seen:
-            raise Refused(refusal("duplicated_redeemables", code.code))
+            return Refusal("duplicated_redeemables", code.code)
         self.seen.add(code.id)
-        rules = self.snapshot.stacking_rules
-        self.facts = self.facts._replace(
-            is_initial_base=is_initial_base(code, rules),
-            closed_lines=closed_lines(self.cart, rules),
-        )
-        if self.cart is not None:
-            self.cart.begin_step()
-        verdicts = self._check(code)
-        priced = self._price(step.redeemable, code)
-        verdicts = self._check_again(step, code, verdicts, priced)
-        taken = self.cart.step_total if self.cart is not None else 0
-        if self.cart is not None and not taken and self.admission.skips_without_effect(code):
-            return step._replace(skipped="no_effect")
-        claims = self._claims(code, priced, verdicts)
+        recipe, facts, cart = recipe_of(code), self.facts, self.cart
+        facts.redeemable_id = code.id
+        facts.is_initial_base = self.admission.is_initial_base(code)
+        if self.is_once:
+            facts.closed_lines = closed_lines(cart)
+        refused = self._check(code, recipe)
+        if refused is not None:
+            return refused
+        verdicts = self._verdicts(code, recipe)
+        priced = self._price(step.redeemable, code, recipe)
+        if recipe.asks_after:
+            verdicts = self._check_again(step, code, verdicts, priced)
+        taken = cart.step_total if cart is not None else 0
+        if cart is not None and not taken and self.admission.skips_without_effect(code):
+            step.skipped = "no_effect"
+            return None
+        claims = self._claims(code, recipe, priced, verdicts)
+        refused = self._without_room(claims)
+        if refused is not None:
+            return refused
         self.claimed.add(claims)
         self.admission.count(code)
-        return step._replace(priced=priced, claims=claims, taken=taken, order=self.shown_order())
+        step.priced, step.claims, step.taken = priced, claims, taken
+        step.order = self.shown_order()
+        return None
 
     def _bundle(self, code: Code) -> JsonObject | None:
         if self.cart is None or self.is_trial:
@@ -319,42 +343,51 @@ class Run:
         bundle = bundle_of(code.rules, self.cart)
         return bundle_json(bundle, self.cart.lines) if bundle is not None else None
 
-    def shown_order(self) -> JsonObject | None:
-        """Return the order as it is now; None where there is none, or nobody looks."""
-        if self.cart is None or self.is_trial:
-            return None
-        return order_json(self.cart, self.customer_id)
+    def shown_order(self) -> Moment | None:
+        """Return the order as it is now; None where there is none."""
+        return step_of(self.cart, self.customer_id) if self.cart is not None else None
 
-    def _check(self, code: Code) -> list[Verdicts]:
-        error = validity.check(code, self.snapshot.now)
+    def _check(self, code: Code, recipe: Recipe) -> Refusal | None:
+        """Return why the code may not be used, before anything is priced."""
+        error = validity.check(code, self.snapshot.now, has_times=recipe.has_times)
         self._note("validity", error is None)
         if error is not None:
-            raise Refused(error)
-        if code.id not in self.uses:
-            self.uses[code.id] = use_of(code)
-        use = self.uses[code.id]
-        left = self.claimed.left(use.account, use.limit)
-        self._note("uses", left is None or left > 0, {"limit": use.limit, "left": left})
-        self._refuse_without_room([use])
-        facts = self.facts._replace(redeemable_id=code.id)
-        verdicts = [verdicts_of(rule, facts) for rule in code.rules]
+            return error
+        use = self.uses.get(code.id)
+        if use is None:
+            use = self.uses[code.id] = use_of(code)
+        if self.is_explaining:
+            left = self.claimed.left(use.account, use.limit)
+            self._note("uses", left is None or left > 0, {"limit": use.limit, "left": left})
+        error = self._without_room((use,))
+        if error is not None:
+            return error
         if self.is_explaining and not self.is_trial:
-            self.heard = self._hear(code, verdicts, facts)
-        return self._judged(code, verdicts)
+            self.heard = self._hear(code)
+        for rule in code.rules:
+            violation = rule.judge(self.facts)
+            if violation is not None:
+                return violated(code, violation)
+        return None
 
     def _note(self, name: str, result: bool, found: JsonObject | None = None) -> None:
         if self.is_explaining:
             shown = {"name": name, "result": result}
             self.checks.append(shown if found is None else {**shown, "input": found})
 
-    def _hear(self, code: Code, verdicts: Sequence[Verdicts], facts: Facts) -> list[Heard]:
-        subject = subject_of(code, self.customer_id, facts)
+    def _hear(self, code: Code) -> list[Heard]:
+        facts, subject = self.facts, subject_of(code, self.customer_id, self.facts)
 
         def left_of(limit: Limit) -> int | None:
             return self.claimed.left(limit.account(subject), limit.bound)
 
-        pairs = zip(code.rules, verdicts, strict=True)
-        return [hear(rule, said, facts, left_of) for rule, said in pairs]
+        return [hear(rule, verdicts_of(rule, facts), facts, left_of) for rule in code.rules]
+
+    def _verdicts(self, code: Code, recipe: Recipe) -> list[Verdicts]:
+        """Return what every rule says, where that matters once the code is priced."""
+        if not (recipe.has_limits or recipe.asks_after):
+            return []
+        return [verdicts_of(rule, self.facts) for rule in code.rules]
 
     def _check_again(
         self, step: Step, code: Code, verdicts: Sequence[Verdicts], priced: Priced
@@ -368,27 +401,24 @@ class Run:
             one.after(said, self.facts, spent)
             for one, said in zip(self.heard, found, strict=bool(self.heard))
         ]
-        return self._judged(code, found)
-
-    def _judged(self, code: Code, verdicts: list[Verdicts]) -> list[Verdicts]:
-        for rule, said in zip(code.rules, verdicts, strict=True):
+        for rule, said in zip(code.rules, found, strict=True):
             violation = violation_of(rule, said)
             if violation is not None:
                 raise Refused(violated(code, violation))
-        return verdicts
+        return found
 
-    def _price(self, redeemable: Redeemable, code: Code) -> Priced:
+    def _price(self, redeemable: Redeemable, code: Code, recipe: Recipe) -> Priced:
         counters = Counters(code, self.customer_id, self.claimed, is_certain=self.must_suffice)
-        if code.definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER}:
-            return apply_discount(code, self.facts, counters)
+        if recipe.is_discount:
+            return apply_discount(code, recipe, self.facts, counters)
         if code.definition.type == "GIFT_VOUCHER":
             balance, must_suffice = self.balance(code), self.must_suffice
             return apply_gift(
-                code, redeemable, self.facts, balance, counters, must_suffice=must_suffice
+                code, recipe, redeemable, self.facts, balance, counters, must_suffice=must_suffice
             )
         details = "Loyalty cards cannot be redeemed here"
         raise Refused(
-            refusal("invalid_voucher", details, resource_id=code.id, resource_type=code.object)
+            Refusal("invalid_voucher", details, resource_id=code.id, resource_type=code.object)
         )
 
     def balance(self, code: Code) -> int:
@@ -405,20 +435,23 @@ class Run:
             return self.cart.total
         return max(0, left)
 
-    def _claims(self, code: Code, priced: Priced, verdicts: Sequence[Verdicts]) -> list[Claim]:
+    def _claims(
+        self, code: Code, recipe: Recipe, priced: Priced, verdicts: Sequence[Verdicts]
+    ) -> Sequence[Claim]:
         claims = [self.uses[code.id], *priced.claims]
         if priced.credits:
             claims.append(credits_of(code, priced.credits, is_adjustable=priced.is_adjustable))
-        claims.extend(limits_of(code, verdicts, self.facts, self.customer_id, self.claimed))
-        self._refuse_without_room(claims)
+        if recipe.has_limits:
+            claims += limits_of(code, verdicts, self.facts, self.customer_id, self.claimed)
         return claims
 
-    def _refuse_without_room(self, claims: Sequence[Claim]) -> None:
-        if not self.must_suffice:
-            return
-        for claim in claims:
-            if not self.claimed.has_room(claim.account, claim.limit, claim.amount):
-                raise Refused(claim.error)
+    def _without_room(self, claims: Sequence[Claim]) -> Refusal | None:
+        """Return why an account does not have what is claimed of it, by our view."""
+        if self.must_suffice:
+            for claim in claims:
+                if not self.claimed.has_room(claim.account, claim.limit, claim.amount):
+                    return claim.error
+        return None
 
 
 def _is_explaining(snapshot: Snapshot) -> bool:
@@ -428,8 +461,8 @@ def _is_explaining(snapshot: Snapshot) -> bool:
     return asked is True
 
 
-def _not_found(redeemable: Redeemable) -> ErrorBody:
-    return refusal(
+def _not_found(redeemable: Redeemable) -> Refusal:
+    return Refusal(
         "not_found",
         f"Cannot find {redeemable.object} with id {redeemable.id}",
         resource_id=redeemable.id,
@@ -446,9 +479,6 @@ class _Trial:
 
     def take(self, index: int) -> None:
         self.run.take(self.candidates[index])
-        if self.run.cart is not None:
-            # What the last one took is no part of the state: the next one begins anew.
-            self.run.cart.begin_step()
 
     def save(self) -> Saved:
         return self.run.save()
@@ -474,9 +504,5 @@ class _Trial:
     def state(self) -> Hashable:
         run = self.run
         applied = frozenset(step.place for step in run.steps if step.priced is not None)
-        cart = _frozen(run.cart.save()) if run.cart is not None else None
+        cart = run.cart.state.frozen() if run.cart is not None else None
         return applied, cart, frozenset(run.claimed.amounts.items())
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if type(value) in {list, tuple} else value

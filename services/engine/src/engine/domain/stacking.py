@@ -38,6 +38,36 @@ class Counts(NamedTuple):
     exclusive_by_category: dict[str, int]
 
 
+class _Way(NamedTuple):
+    """How the redeemables of one category stack, by the project's rules."""
+
+    kind: str
+    limit: int | None
+    exclusive_limit: int | None
+    skips_without_effect: bool
+    is_initial_base: bool
+
+
+def _way(category: str | None, rules: JsonObject) -> _Way:
+    """Read the rules for a category. What has none is in none: only what is for all applies to it."""
+    by_category = rules["applicable_redeemables_category_limits"] or {}
+    limit = by_category.get(category, rules["applicable_redeemables_per_category_limit"])
+    exclusive_limit = rules["applicable_exclusive_redeemables_per_category_limit"]
+    skips = rules["redeemables_no_effect_rule"] == "SKIP"
+    is_initial = rules["discount_calculation_mode"] == "INITIAL_AMOUNT"
+    if category is None:
+        return _Way(kind_of(None, rules), None, None, skips, is_initial)
+    if category in rules["no_effect_skip_categories"]:
+        skips = True
+    elif category in rules["no_effect_redeem_anyway_categories"]:
+        skips = False
+    others = "discounted_amount_mode_categories" if is_initial else "initial_amount_mode_categories"
+    is_initial = is_initial is not (category in rules[others])
+    # An empty name is no category to count exclusive ones by.
+    exclusive_limit = exclusive_limit if category else None
+    return _Way(kind_of(category, rules), limit, exclusive_limit, skips, is_initial)
+
+
 class Admission:
     """Admits redeemables one after the other; counts those that were applied."""
 
@@ -45,6 +75,9 @@ class Admission:
         self.rules = rules
         self.has_exclusive = has_exclusive
         """Whether common redeemables give way to exclusive ones."""
+        self.limit: int = rules["applicable_redeemables_limit"]
+        self.exclusive_limit: int = rules["applicable_exclusive_redeemables_limit"]
+        self.ways: dict[str | None, _Way] = {}
         self.applied = 0
         self.applied_exclusive = 0
         self.by_category: Counter[str] = Counter()
@@ -65,44 +98,38 @@ class Admission:
         self.by_category = Counter(saved.by_category)
         self.exclusive_by_category = Counter(saved.exclusive_by_category)
 
+    def _way(self, code: Code) -> _Way:
+        category = code.definition.category_id
+        way = self.ways.get(category)
+        if way is None:
+            way = self.ways[category] = _way(category, self.rules)
+        return way
+
     def reason_to_skip(self, code: Code) -> str | None:
         """Return the key under which this redeemable is skipped, None when it may be tried."""
-        category = code.definition.category_id
-        kind = kind_of(category, self.rules)
-        if kind == COMMON and self.has_exclusive:
+        way = self._way(code)
+        if way.kind == COMMON and self.has_exclusive:
             return "exclusion_rules_not_met"
-        if self.applied >= self.rules["applicable_redeemables_limit"]:
+        if self.applied >= self.limit:
             return "applicable_redeemables_limit_exceeded"
-        if kind == EXCLUSIVE:
-            return self._exclusive_reason(category)
-        return self._category_reason(category)
-
-    def _exclusive_reason(self, category: str | None) -> str | None:
-        if self.applied_exclusive >= self.rules["applicable_exclusive_redeemables_limit"]:
-            return "applicable_exclusive_redeemables_limit_exceeded"
-        limit = self.rules["applicable_exclusive_redeemables_per_category_limit"]
-        if limit is not None and category and self.exclusive_by_category[category] >= limit:
-            return "applicable_exclusive_redeemables_per_category_limit_exceeded"
-        return self._category_reason(category)
-
-    def _category_reason(self, category: str | None) -> str | None:
-        # What has no category is in no category: only the limit on all applies to it.
-        if category is None:
-            return None
-        limits = self.rules["applicable_redeemables_category_limits"] or {}
-        limit = limits.get(category, self.rules["applicable_redeemables_per_category_limit"])
-        if limit is not None and self.by_category[category] >= limit:
+        category = code.definition.category_id
+        if way.kind == EXCLUSIVE:
+            if self.applied_exclusive >= self.exclusive_limit:
+                return "applicable_exclusive_redeemables_limit_exceeded"
+            limit = way.exclusive_limit
+            if limit is not None and self.exclusive_by_category[category or ""] >= limit:
+                return "applicable_exclusive_redeemables_per_category_limit_exceeded"
+        if way.limit is not None and self.by_category[category or ""] >= way.limit:
             return "applicable_redeemables_per_category_limit_exceeded"
         return None
 
     def skips_without_effect(self, code: Code) -> bool:
         """Say whether a redeemable that takes nothing off is skipped."""
-        category = code.definition.category_id
-        if category is not None and category in self.rules["no_effect_skip_categories"]:
-            return True
-        if category is not None and category in self.rules["no_effect_redeem_anyway_categories"]:
-            return False
-        return bool(self.rules["redeemables_no_effect_rule"] == "SKIP")
+        return self._way(code).skips_without_effect
+
+    def is_initial_base(self, code: Code) -> bool:
+        """Say whether percentages are of the initial amount: the project's mode, or the category's own."""
+        return self._way(code).is_initial_base
 
     def count(self, code: Code) -> None:
         """Count a redeemable that was applied."""
@@ -110,29 +137,26 @@ class Admission:
         self.applied += 1
         if category is not None:
             self.by_category[category] += 1
-        if kind_of(category, self.rules) == EXCLUSIVE:
+        if self._way(code).kind == EXCLUSIVE:
             self.applied_exclusive += 1
             if category is not None:
                 self.exclusive_by_category[category] += 1
 
 
-def is_initial_base(code: Code, rules: JsonObject) -> bool:
-    """Say whether percentages are of the initial amount: the project's mode, or the category's own."""
-    category = code.definition.category_id
-    if rules["discount_calculation_mode"] == "INITIAL_AMOUNT":
-        return category is None or category not in rules["discounted_amount_mode_categories"]
-    return category is not None and category in rules["initial_amount_mode_categories"]
+def is_once(rules: JsonObject) -> bool:
+    """Say whether each product is discounted by one redeemable only."""
+    return bool(rules["redeemables_products_application_mode"] == "ONCE")
 
 
-def closed_lines(cart: Cart | None, rules: JsonObject) -> frozenset[int]:
-    """Return the lines that are not discounted again: in ONCE, those of products that already were.
+def closed_lines(cart: Cart | None) -> frozenset[int]:
+    """Return the lines that are not discounted again in ONCE: those of products that already were.
 
     A line's product is its SKU where it names one; a line that names neither stands for itself.
     """
-    if cart is None or rules["redeemables_products_application_mode"] != "ONCE":
+    if cart is None:
         return frozenset()
     keys = [line.sku_id or line.product_id or index for index, line in enumerate(cart.lines)]
-    taken = {key for key, line in zip(keys, cart.lines, strict=True) if line.applied.amount}
+    taken = {keys[place] for place, amount in enumerate(cart.taken_by_request) if amount}
     return frozenset(index for index, key in enumerate(keys) if key in taken)
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from contracts import public
-from contracts.errors import ErrorBody, JsonObject
+from contracts.errors import JsonObject
 from engine.domain.customer import tracking_id
 from engine.domain.definition import Code
 from engine.domain.order import order_json
 from engine.domain.pricing import applicable_to
-from engine.domain.refusals import SKIPPED
+from engine.domain.refusals import SKIPPED, Refusal
 from engine.domain.snapshot import Snapshot
 from engine.domain.stack import Outcome, Step, apply_stack
 from engine.domain.stacking import shown_rules
@@ -24,7 +24,7 @@ def shown(snapshot: Snapshot, outcome: Outcome, validation_id: str) -> JsonObjec
     body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome, snapshot)}
     customer = snapshot.customer
     if outcome.is_valid and outcome.cart is not None:
-        body["order"] = order_json(outcome.cart, customer.id if customer else None, is_final=True)
+        body["order"] = order_json(outcome.cart, customer.id if customer else None)
     tracked = tracking_id(snapshot.project_id, customer.shown if customer else None)
     if tracked is not None:
         body["tracking_id"] = tracked
@@ -81,16 +81,16 @@ def step_json(step: Step, snapshot: Snapshot | None = None) -> JsonObject:
         return {"status": "SKIPPED", **shown, "result": {"details": details}}
     assert step.priced is not None, "a step is applied, refused or skipped"
     assert step.code is not None, "only codes that are there apply"
-    included, excluded = applicable_to(step.code.rules, step.priced.included)
+    included, excluded = applicable_to(step.code.rules, step.priced)
     shown |= {"applicable_to": included, "inapplicable_to": excluded, "result": step.priced.result}
     if step.order is not None:
-        shown["order"] = step.order
+        shown["order"] = step.order.to_json()
     return {"status": "APPLICABLE", **shown}
 
 
-def error_json(error: ErrorBody) -> JsonObject:
+def error_json(error: Refusal) -> JsonObject:
     """Return the ``result`` of a redeemable that was refused."""
     return {
-        "error": error.model_dump(exclude_none=True),
+        "error": error.body().model_dump(exclude_none=True),
         "details": {"key": error.key, "message": error.message},
     }

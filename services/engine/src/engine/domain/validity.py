@@ -5,29 +5,34 @@ Behaviour: "Validity checks". Calendar days and hours are those of the project's
 
 from datetime import datetime
 
-from contracts.errors import ErrorBody, JsonObject
+from contracts.errors import JsonObject
 from engine.domain.clock import duration_of, weekday
 from engine.domain.definition import Code, Definition
-from engine.domain.refusals import refusal
+from engine.domain.refusals import Refusal
 
 
-def check(code: Code, now: datetime) -> ErrorBody | None:
-    """Return why the code may not be used now, or None. ``now`` is in the project's time zone."""
+def check(code: Code, now: datetime, *, has_times: bool) -> Refusal | None:
+    """Return why the code may not be used now, or None. ``now`` is in the project's time zone.
+
+    ``has_times``: the definition sets any.
+    """
+    if not has_times and code.is_active and code.definition.is_campaign_active:
+        return None
     key = problem(code, now)
     if key is None:
         return None
     if code.is_tier:
         return _tier_refusal(key, code)
-    return refusal(key, code.code, resource_id=code.id, resource_type="voucher")
+    return Refusal(key, code.code, resource_id=code.id, resource_type="voucher")
 
 
-def _tier_refusal(key: str, code: Code) -> ErrorBody:
+def _tier_refusal(key: str, code: Code) -> Refusal:
     """Tiers know two reasons only: switched off, or not at this time."""
     is_off = key == "voucher_disabled"
     key = "promotion_inactive" if is_off else "promotion_not_active_now"
     state = "disabled" if is_off else "not active now"
     details = f"Promotion Tier with id: {code.id} is {state}."
-    return refusal(key, details, resource_id=code.id, resource_type="promotion_tier")
+    return Refusal(key, details, resource_id=code.id, resource_type="promotion_tier")
 
 
 def problem(code: Code, now: datetime) -> str | None:

@@ -8,7 +8,7 @@ one that leaves the least counts.
 from collections.abc import Callable, Sequence
 
 from engine.domain.discounts import UNIT_EFFECTS
-from engine.domain.effects import amount, fixed, percent, unit
+from engine.domain.effects import amount, fixed, percent
 from engine.domain.effects.targets import Target
 from engine.domain.effects.work import Work, cap
 
@@ -46,35 +46,54 @@ def is_built(discount_type: str, effect: str) -> bool:
     return is_unit or name in ORDER_EFFECTS or name in LINE_EFFECTS
 
 
-def needs_lines(discount_type: str, effect: str) -> bool:
-    """Say whether the effect takes from the lines that the rules include."""
-    return (discount_type, effect) in LINE_EFFECTS or effect == "REPLACE_ITEMS"
+def take_from_order(work: Work, effect: OrderEffect) -> None:
+    """Take from the order as a whole."""
+    work.cart.take_from_order(effect(work))
 
 
-def apply(work: Work, effect: str) -> Sequence[Target]:
-    """Apply the discount to the cart; return the targets of which something was taken."""
-    name = (work.discount.type, effect)
-    if work.discount.type == "UNIT":
-        unit.apply(work)
-        return ()
-    if name in ORDER_EFFECTS:
-        work.cart.take_from_order(ORDER_EFFECTS[name](work))
-        return ()
-    amounts = bounded(work, LINE_EFFECTS[name](work))
-    taken = []
-    for target, part in zip(work.targets, amounts, strict=True):
-        if part:
-            is_counted = name in COUNTING_EFFECTS or target.entry.counts_units
-            work.cart.take_from_line(target.place, part, target.units if is_counted else 0)
-            taken.append(target)
-    return taken
+def take_from_lines(work: Work, effect: LineEffect, *, is_counting: bool) -> Sequence[int]:
+    """Take from lines; return of each part how much. ``is_counting``: the effect discounts units."""
+    amounts = bounded(work, effect(work))
+    lines = len(work.cart.lines)
+    parts = amounts if len(amounts) == lines else spread(amounts, work.places, lines)
+    counted = _counted(work, amounts, is_counting=is_counting)
+    units = spread(counted, work.places, lines) if any(counted) else None
+    work.cart.take_from_lines(parts, units)
+    return amounts
+
+
+def _counted(work: Work, amounts: Sequence[int], *, is_counting: bool) -> Sequence[int]:
+    """Return of each part the units that answers say were discounted."""
+    if is_counting:
+        return [n if part else 0 for n, part in zip(work.units, amounts, strict=True)]
+    return [
+        target.units if part and target.entry.counts_units else 0
+        for target, part in zip(work.targets, amounts, strict=False)
+    ]
+
+
+def spread(values: Sequence[int], places: Sequence[int], size: int) -> list[int]:
+    """Return the values as a column for all lines, 0 for those that have none."""
+    column = [0] * size
+    for place, value in zip(places, values, strict=True):
+        column[place] = value
+    return column
 
 
 def bounded(work: Work, wanted: Sequence[int]) -> list[int]:
     """Return the amounts under every cap: of each line, of each entry, of the discount, of the order."""
+    amounts = list(map(min, wanted, work.bounds))
+    if work.targets:
+        amounts = _under_entries(work, amounts)
+    limit_of_all = work.discount.aggregated_amount_limit
+    if limit_of_all is not None:
+        amounts = cap(amounts, limit_of_all * work.scale)
+    return cap(amounts, work.cart.total)
+
+
+def _under_entries(work: Work, wanted: Sequence[int]) -> list[int]:
     amounts = [
-        _under_line_cap(work, target, min(one, work.bound_of(target)))
-        for target, one in zip(work.targets, wanted, strict=True)
+        _under_line_cap(work, target, one) for target, one in zip(work.targets, wanted, strict=True)
     ]
     for entry in {id(one.entry): one.entry for one in work.targets}.values():
         together = entry.caps.get("aggregated_amount_limit")
@@ -83,10 +102,7 @@ def bounded(work: Work, wanted: Sequence[int]) -> list[int]:
             places = [n for n, one in enumerate(work.targets) if one.entry is entry]
             for place, part in zip(places, cap([amounts[n] for n in places], limit), strict=True):
                 amounts[place] = part
-    limit_of_all = work.discount.aggregated_amount_limit
-    if limit_of_all is not None:
-        amounts = cap(amounts, limit_of_all * work.scale)
-    return cap(amounts, work.cart.total)
+    return amounts
 
 
 def _under_line_cap(work: Work, target: Target, amount_wanted: int) -> int:

@@ -11,33 +11,35 @@ def apply_to_order(work: Work) -> int:
 
 def apply_to_items(work: Work) -> list[int]:
     """Take the amount from each line; from each unit where the application rule counts units."""
+    offs = _offs(work, work.scale)
+    if not work.targets:
+        return offs
     return [
         off * target.units if target.entry.is_per_unit else off
-        for target, off in zip(work.targets, _offs(work, work.scale), strict=True)
+        for target, off in zip(work.targets, offs, strict=True)
     ]
 
 
 def by_quantity(work: Work) -> list[int]:
     """Take the amount from each unit; bundles multiply the units that may be discounted, not the amount."""
-    return [off * target.units for target, off in zip(work.targets, _offs(work, 1), strict=True)]
+    return [off * units for off, units in zip(_offs(work, 1), work.units, strict=True)]
 
 
 def proportionally(work: Work) -> list[int]:
     """Split the amount over the lines by what they cost."""
-    bounds = [work.bound_of(target) for target in work.targets]
-    weights = [target.share_of(work.base_of(target)) for target in work.targets]
-    return money.at_most(work.asked.amount(work.discount.off) * work.scale, bounds, weights)
+    off = work.asked.amount(work.discount.off) * work.scale
+    return money.at_most(off, work.bounds, work.bases)
 
 
 def proportionally_by_quantity(work: Work) -> list[int]:
     """Split the amount over the lines by how many units they have."""
-    bounds = [work.bound_of(target) for target in work.targets]
-    weights = [target.units for target in work.targets]
-    return money.at_most(work.asked.amount(work.discount.off) * work.scale, bounds, weights)
+    off = work.asked.amount(work.discount.off) * work.scale
+    return money.at_most(off, work.bounds, work.units)
 
 
 def _offs(work: Work, scale: int) -> list[int]:
     off = work.discount.off
     if off.is_per_line:
-        return [work.asked.on(target.line).amount(off) * scale for target in work.targets]
-    return [work.asked.amount(off) * scale] * len(work.targets)
+        lines = work.cart.lines
+        return [work.asked.on(lines[place]).amount(off) * scale for place in work.places]
+    return [work.asked.amount(off) * scale] * len(work.places)

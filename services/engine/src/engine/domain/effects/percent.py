@@ -3,7 +3,6 @@
 from fractions import Fraction
 
 from contracts import money
-from engine.domain.effects.targets import Target
 from engine.domain.effects.work import Work
 from engine.domain.formulas import PERCENT_MAX, Asked
 
@@ -21,23 +20,30 @@ def apply_to_order(work: Work) -> int:
 def apply_to_items(work: Work) -> list[int]:
     """Take the percentage of each line, up to ``amount_limit`` a line."""
     limit = work.discount.amount_limit
-    is_per_line = work.discount.off.is_per_line
-    percent = None if is_per_line else _percent(work, work.asked)
-    wanted = [
-        _of(target, work.base_of(target), percent or _percent(work, work.asked.on(target.line)))
-        for target in work.targets
-    ]
+    if work.discount.off.is_per_line or not all(target.is_whole for target in work.targets):
+        wanted = _of_parts(work)
+    else:
+        wanted = money.percent_of_each(work.bases, _percent(work, work.asked))
     if limit is None:
         return wanted
     return [min(one, limit * work.scale) for one in wanted]
 
 
 def _percent(work: Work, asked: Asked) -> Fraction:
-    return min(asked.percent(work.discount.off) * work.scale, PERCENT_MAX)
+    percent = asked.percent(work.discount.off)
+    return percent if work.scale == 1 else min(percent * work.scale, PERCENT_MAX)
 
 
-def _of(target: Target, base: int, percent: Fraction) -> int:
-    if target.is_whole:
-        return money.percent_of(base, percent)
-    part = Fraction(base * target.units, target.line.quantity)
-    return money.round_half_up(part * percent / 100)
+def _of_parts(work: Work) -> list[int]:
+    """Units of a line share its exact percentage, which is rounded once; it may differ from line to line."""
+    wanted = []
+    for place, units, base in zip(work.places, work.units, work.bases, strict=True):
+        line = work.cart.lines[place]
+        percent = _percent(work, work.asked.on(line))
+        if units >= line.quantity:
+            wanted.append(money.percent_of(base, percent))
+        else:
+            whole = line.amount if work.is_initial else line.subtotal
+            part = Fraction(whole * units, line.quantity)
+            wanted.append(money.round_half_up(part * percent / 100))
+    return wanted

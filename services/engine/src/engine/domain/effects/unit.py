@@ -110,14 +110,14 @@ def _add(work: Work, wanted: _Wanted, units: int) -> int | None:
     if wanted.product_id is None and wanted.sku_id is None:
         return None
     joined = next((index for index, line in enumerate(cart.lines) if wanted.is_exactly(line)), None)
-    is_new = joined is None
+    is_new, before = joined is None, cart.state
     if joined is None:
         if len(cart.lines) >= limits.ITEMS_MAX:
             return None
         joined = cart.add_line(wanted.product_id, wanted.sku_id)
     if joined in work.closed or not _has_room(cart, cart.lines[joined], units):
         if is_new:
-            cart.lines.pop()
+            cart.restore(before)
         return None
     cart.add_units(joined, units)
     return joined
@@ -151,13 +151,13 @@ def _replace(work: Work, units: Units, wanted: _Wanted) -> None:
     removals = [
         (target, removed)
         for target in work.targets
-        if not wanted.is_exactly(target.line) and (removed := _removable(target)) > 0
+        if not wanted.is_exactly(target.line) and (removed := _removable(cart, target)) > 0
     ]
     per_unit = work.asked.quantity(units.off)
     added = sum(removed for _, removed in removals) * per_unit
     if not added or added > limits.QUANTITY_MAX:
         return
-    before = cart.save()
+    before = cart.state
     joined = _add(work, wanted, added)
     if joined is not None:
         _swap(cart, removals, joined, per_unit)
@@ -166,10 +166,10 @@ def _replace(work: Work, units: Units, wanted: _Wanted) -> None:
         cart.restore(before)
 
 
-def _removable(target: Target) -> int:
+def _removable(cart: Cart, target: Target) -> int:
     """Return how many units may go: those that an earlier redeemable made cheaper stay."""
     line = target.line
-    units = min(target.units, line.quantity - line.discount_units)
+    units = min(target.units, line.quantity - cart.state.discount_units[target.place])
     return min(units, line.subtotal // line.price) if line.price else units
 
 

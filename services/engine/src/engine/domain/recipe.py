@@ -1,0 +1,127 @@
+"""What applying a code takes, worked out once for its definition and the rules assigned to it.
+
+A recipe says which effect it is and what that needs: most discounts are a number on whole lines, for which neither
+formulas nor entries, counters or bundles have to be looked at. It is kept with the definition, so that it is
+made once per version of either.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from contracts.errors import JsonObject
+from engine import limits
+from engine.domain import effects
+from engine.domain.applicable import EVERYTHING, Entry
+from engine.domain.definition import PROMOTION_TIER, Code
+from engine.domain.discounts import REPLACE, Discount, read_discount
+from engine.domain.effects import LineEffect, OrderEffect
+from engine.domain.formulas import Value
+from engine.domain.item_rules import Selects
+from engine.domain.rules import Applicability, CompiledRule
+
+NO_DISCOUNT = read_discount({"type": "none"})
+
+
+class Recipe(NamedTuple):
+    """How a code is checked and applied."""
+
+    rules: tuple[CompiledRule, ...]
+    discount: Discount
+    effect: str
+    is_discount: bool
+    is_built: bool
+    on_order: OrderEffect | None
+    on_lines: LineEffect | None
+    """None too where units are added or replaced, which change the order themselves."""
+    needs_lines: bool
+    is_counting: bool
+    """The effect discounts units, and answers say how many."""
+    scopes: tuple[Applicability, ...]
+    """Of the rules that name products."""
+    selects: tuple[Selects, ...]
+    """Rules on items that say which lines discounts may touch."""
+    entries: tuple[Entry, ...]
+    names_lines: bool
+    """Not every line is touched."""
+    takes_whole_lines: bool
+    """No entry says more than which lines it is about."""
+    is_static: bool
+    """No formula, counter or bundle is asked."""
+    has_times: bool
+    has_limits: bool
+    asks_after: bool
+    """A rule looks at what pricing did."""
+    shown: JsonObject | None
+    """The result as answers show it, where it is always the same."""
+
+
+def recipe_of(code: Code) -> Recipe:
+    """Return the recipe of a code."""
+    # The recipe keeps the rules, so that their ids are theirs for as long as it is there.
+    recipes, key = code.definition.recipes, tuple(map(id, code.rules))
+    recipe: Recipe | None = recipes.get(key)
+    if recipe is None:
+        if len(recipes) >= limits.RECIPES_PER_DEFINITION_MAX:
+            recipes.clear()
+        recipe = recipes[key] = make_recipe(code)
+    return recipe
+
+
+def make_recipe(code: Code) -> Recipe:
+    """Work the recipe out."""
+    definition, rules = code.definition, code.rules
+    discount = definition.prepared or NO_DISCOUNT
+    scopes = tuple(rule.applicability for rule in rules if rule.applicability is not None)
+    selects = tuple(leaf.discounts for rule in rules for leaf in rule.leaves if leaf.discounts)
+    entries = tuple(entry for scope in scopes for entry in scope.entries)
+    effect = discount.effect or ("APPLY_TO_ITEMS" if scopes else "APPLY_TO_ORDER")
+    name = (discount.type, effect)
+    is_static = not (
+        discount.is_dynamic
+        or any(rule.bundle is not None for rule in rules)
+        or any(_asks(entry) for entry in entries)
+    )
+    is_always_shown = is_static and discount.type != "UNIT"
+    return Recipe(
+        rules=rules,
+        discount=discount,
+        effect=effect,
+        is_discount=definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER},
+        is_built=effects.is_built(discount.type, effect),
+        on_order=effects.ORDER_EFFECTS.get(name),
+        on_lines=effects.LINE_EFFECTS.get(name),
+        needs_lines=name in effects.LINE_EFFECTS or effect == REPLACE,
+        is_counting=name in effects.COUNTING_EFFECTS,
+        scopes=scopes,
+        selects=selects,
+        entries=entries,
+        names_lines=bool(scopes or selects),
+        takes_whole_lines=all(map(_takes_whole_lines, entries)),
+        is_static=is_static,
+        has_times=bool(
+            definition.windows
+            or definition.days_of_week
+            or definition.hours
+            or definition.timeframe
+        ),
+        has_limits=any(rule.limits for rule in rules),
+        asks_after=any(rule.after for rule in rules),
+        shown={"discount": shown_discount(discount, effect)} if is_always_shown else None,
+    )
+
+
+def _asks(entry: Entry) -> bool:
+    """Say whether formulas or counters must be asked for an entry."""
+    values: list[Value] = [*entry.caps.values()]
+    if entry.price is not None:
+        values.append(entry.price)
+    return bool(entry.counters) or any(value.formula is not None for value in values)
+
+
+def _takes_whole_lines(entry: Entry) -> bool:
+    return entry.takes_all and entry.price is None and not (entry.caps or entry.counters)
+
+
+def shown_discount(discount: Discount, effect: str) -> JsonObject:
+    """Return the discount as answers show it, as long as no formula and no order changes it."""
+    return {"is_dynamic": discount.is_dynamic, **discount.shown, "effect": effect}
