@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from contracts.errors import DomainError
 from engine.domain.order import Cart
 from engine.domain.redeemables import read_candidates
-from engine.domain.rules import verdicts_of
 from engine.domain.snapshot import Snapshot
 from engine.domain.stack import Run, cart_of
 from engine.domain.validate import validate
@@ -153,12 +152,13 @@ def expected() -> list[int]:
 
 
 def _judging(snapshot: Snapshot) -> Callable[[], object]:
-    """Return what asks every rule once; who is to blame for a refusal is not looked for."""
-    facts = Run(snapshot, cart_of(snapshot), has_exclusive=False, must_suffice=True).facts
+    """Return what asks every rule once, as a request does, about a cart that nobody has asked about yet."""
     rules = [code.rules[0] for code in snapshot.codes.values()]
+    cart = cart_of(snapshot)
 
     def judge() -> int:
-        return sum(rule.decide([key is None for key in verdicts_of(rule, facts)]) for rule in rules)
+        facts = Run(snapshot, cart, has_exclusive=False, must_suffice=True).facts
+        return sum(rule.judge(facts) is None for rule in rules)
 
     assert judge() == PROMOTIONS // 2, "half of the rules hold"
     return judge

@@ -91,6 +91,7 @@ def test_any_rule_compiles_and_answers(
     }
     rule = compile_rule("proj", body)
     violation = violation_of(rule, verdicts_of(rule, FACTS))
+    assert rule.judge(FACTS) == violation, "the short way says the same"
     if any(
         isinstance(leaf, dict) and leaf.get("name") == "nobody.knows" for leaf in rule_set.values()
     ):

@@ -84,6 +84,27 @@ def test_who_is_to_blame_fails_and_is_needed(rules: Json) -> None:
     assert tree.decide([not failing for failing in without]), "those before it may go on failing"
 
 
+def asked(rules: Json) -> Json:
+    """The same tree of rules that can be asked: about an order of 10, each with a message of its own."""
+    found: Json = {}
+    for name, part in rules.items():
+        if name == "logic":
+            found[name] = part
+            continue
+        conditions = {"$more_than": [0 if part["holds"] else 10]}
+        found[name] = {"name": "order.amount", "conditions": conditions}
+        found[name]["error"] = {"message": f"{name} of {len(rules)}"}
+        if part["rules"]:
+            found[name]["rules"] = asked(part["rules"])
+    return found
+
+
+@given(trees)
+def test_the_short_way_blames_the_same_rule(rules: Json) -> None:
+    rule = compile_rule("proj", {"id": "val_1", "rules": asked(rules)})
+    assert rule.judge(facts()) == violation_of(rule, verdicts_of(rule, facts()))
+
+
 def chain(levels: int) -> Json:
     inner: Json = {}
     for _ in range(levels):

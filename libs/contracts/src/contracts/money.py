@@ -3,7 +3,7 @@
 The rounding contract is docs/rounding.md: half up once, and splits whose parts sum to the whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 
@@ -21,12 +21,12 @@ def percent_of(amount: int, percent: Fraction) -> int:
     return (2 * whole + parts) // (2 * parts)
 
 
-def percent_of_each(amounts: Sequence[int], percent: Fraction) -> list[int]:
-    """Return ``percent`` (0–100) of each of the amounts, each rounded half up once."""
-    assert min(amounts, default=0) >= 0, "an amount is never negative"
+def percentage(percent: Fraction) -> Callable[[Sequence[int]], list[int]]:
+    """Return what takes ``percent`` (0–100) of each of some amounts (≥ 0), each rounded half up once."""
+    assert percent >= 0, "a percentage is never negative"
     twice, parts = 2 * percent.numerator, 100 * percent.denominator
     divisor = 2 * parts
-    return [(twice * amount + parts) // divisor for amount in amounts]
+    return lambda amounts: [(twice * amount + parts) // divisor for amount in amounts]
 
 
 def at_most(total: int, bounds: Sequence[int], weights: Sequence[int]) -> list[int]:

@@ -41,13 +41,14 @@ class Claimed:
 
     def has_room(self, account: str, limit: int | None, amount: int) -> bool:
         """Say whether the account has this much left by our view."""
+        if limit is None and not self.accounts.available:
+            return True
         left = self.left(account, limit)
         return left is None or left >= amount
 
-    def add(self, claims: Sequence[Claim]) -> None:
-        """Count the claims of a redeemable that applies."""
-        for claim in claims:
-            self.amounts[claim.account] = self.amounts.get(claim.account, 0) + claim.amount
+    def add(self, account: str, amount: int) -> None:
+        """Count what a redeemable that applies claims."""
+        self.amounts[account] = self.amounts.get(account, 0) + amount
 
 
 def use_of(code: Code) -> Claim:
@@ -158,21 +159,18 @@ _NAMES = {
 }
 
 
+_MISSING = {
+    "missing_customer": "Customer is required to validate rules",
+    "missing_order": "Order is required to validate rules",
+}
+
+
 def violated(code: Code, violation: Violation) -> Refusal:
     """Return the error of a rule that does not hold."""
-    details = {
-        "missing_customer": "Customer is required to validate rules",
-        "missing_order": "Order is required to validate rules",
-    }.get(violation.key)
+    details = _MISSING.get(violation.key)
     if details is None:
         name = _NAMES.get(code.definition.type, "Loyalty Card")
         details = (
             f"{name} cannot be redeemed because of violated validation rules: {violation.rule_id}"
         )
-    return Refusal(
-        violation.key,
-        details,
-        resource_id=code.id,
-        resource_type=code.object,
-        custom_message=violation.message,
-    )
+    return Refusal(violation.key, details, code.id, code.object, violation.message)

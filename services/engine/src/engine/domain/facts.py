@@ -47,4 +47,4 @@ class Facts:
     first_day_of_week: int = 0
     """Counted from Monday."""
     known: dict[Any, Any] = field(default_factory=dict)
-    """What stays as it is for the whole request, found out once: what tests said, which lines a rule names."""
+    """What is the same for the whole request, found out once: what tests said, which lines a code names."""

@@ -5,8 +5,7 @@ step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from functools import cache
-from operator import add, le, sub
+from operator import add, sub
 from typing import Any, NamedTuple
 
 from contracts import ids, payload
@@ -58,7 +57,6 @@ class Line:
 
     __slots__ = (
         "amount",
-        "discount",
         "initial_amount",
         "initial_quantity",
         "is_in",
@@ -70,6 +68,7 @@ class Line:
         "shown",
         "sku",
         "sku_id",
+        "subtotal",
     )
 
     def __init__(self, shown: JsonObject, amount: int, price: int | None, quantity: int) -> None:
@@ -79,8 +78,8 @@ class Line:
         self.price = price
         self.quantity = quantity
         self.initial_quantity = quantity
-        self.discount = 0
-        """What item discounts take off."""
+        self.subtotal = amount
+        """What is left of the line after item discounts."""
         self.product_id: str | None = shown.get("product_id")
         self.sku_id: str | None = shown.get("sku_id")
         self.product: JsonObject = {}
@@ -94,20 +93,41 @@ class Line:
         """Note what the line is about; which collections hold it is asked when a rule asks."""
         self.product, self.sku = product, sku
         if collections is not None:
-            self.is_in = cache(lambda name: collections.holds(name, product, sku))
-
-    @property
-    def subtotal(self) -> int:
-        """What is left of the line after item discounts."""
-        return self.amount - self.discount
+            self.is_in = _membership(collections, product, sku)
 
 
 def _is_in_none(_collection_id: str) -> bool:
     return False
 
 
+def _membership(
+    collections: Collections, product: JsonObject, sku: JsonObject
+) -> Callable[[str], bool]:
+    known: dict[str, bool] = {}
+
+    def is_in(collection_id: str) -> bool:
+        if collection_id not in known:
+            known[collection_id] = collections.holds(collection_id, product, sku)
+        return known[collection_id]
+
+    return is_in
+
+
+class Units(NamedTuple):
+    """The lines, and columns of what only units that are added, replaced or counted change about them."""
+
+    lines: list[Line]
+    quantities: list[int]
+    amounts: list[int]
+    discounted: list[int]
+    """Units that were discounted, at most as many as there are."""
+    taken: list[int]
+    """The same counted over all discounts of this request, where the effect counts units."""
+    added: list[Added]
+
+
 class State(NamedTuple):
-    """An order's amounts at one moment, a column for each thing that can change about its lines.
+    """An order's amounts at one moment.
 
     No column is ever changed in place: a step makes new ones of those that it changes. So going back, and
     telling what a step did, cost nothing while prices are worked out.
@@ -118,26 +138,31 @@ class State(NamedTuple):
     discount: int
     """Of the order as a whole."""
     items_discount: int
-    """Sum of ``discounts``."""
-    lines: list[Line]
-    quantities: list[int]
-    amounts: list[int]
-    discounts: list[int]
-    discount_units: list[int]
-    """Units that were discounted, at most as many as there are."""
-    units_taken: list[int]
-    """The same counted over all discounts of this request, where the effect counts units."""
-    added: list[Added]
+    """Of all lines together."""
+    left: list[int]
+    """Of each line what item discounts leave: its subtotal."""
+    units: Units
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines, for what never changes about them."""
+        return self.units.lines
+
+    @property
+    def discounts(self) -> list[int]:
+        """What is taken off each line."""
+        return list(map(sub, self.units.amounts, self.left))
 
     def frozen(self) -> Hashable:
         """Return what can be looked up: equal for equal states."""
-        return tuple(tuple(one) if isinstance(one, list) else one for one in self)
+        columns: tuple[list[Any], ...] = (self.left, *self.units)
+        return (*self[:4], *(tuple(column) for column in columns))
 
 
 class Cart:
     """An order with its discounts so far."""
 
-    __slots__ = ("_before", "_start", "_state", "facts", "header", "initial_amount")
+    __slots__ = ("_before", "_start", "_state", "_told", "facts", "header", "initial_amount")
 
     def __init__(
         self, header: JsonObject, lines: list[Line], amount: int | None, facts: "OrderFacts"
@@ -145,32 +170,33 @@ class Cart:
         self.header = header
         self.facts = facts
         self.initial_amount = amount or 0
-        none = [0] * len(lines)
+        none, amounts = [0] * len(lines), [line.amount for line in lines]
         self._state = State(
             amount=amount or 0,
             is_priced=amount is not None,
             discount=0,
             items_discount=0,
-            lines=lines,
-            quantities=[line.quantity for line in lines],
-            amounts=[line.amount for line in lines],
-            discounts=none,
-            discount_units=none,
-            units_taken=none,
-            added=[NOTHING] * len(lines),
+            left=amounts,
+            units=Units(
+                lines=lines,
+                quantities=[line.quantity for line in lines],
+                amounts=amounts,
+                discounted=none,
+                taken=none,
+                added=[NOTHING] * len(lines),
+            ),
         )
-        self._start = self._before = self._state
+        self._start = self._before = self._told = self._state
 
     def begin_with(self, discount: int, discounts: list[int], units: list[int]) -> None:
         """Start from the discounts that an order already has."""
-        state = self._state._replace(
+        state = self._state
+        self._start = self._before = self._state = state._replace(
             discount=discount,
             items_discount=sum(discounts),
-            discounts=discounts,
-            discount_units=units,
+            left=list(map(sub, state.units.amounts, discounts)),
+            units=state.units._replace(discounted=units),
         )
-        self.restore(state)
-        self._start = self._before = state
 
     # -- what there is
 
@@ -191,8 +217,15 @@ class Cart:
 
     @property
     def lines(self) -> list[Line]:
-        """The lines."""
-        return self._state.lines
+        """The lines, told what the columns say of them."""
+        state = self._state
+        if self._told is not state:
+            self._told = state
+            units = state.units
+            columns = zip(units.lines, units.quantities, units.amounts, state.left, strict=True)
+            for line, quantity, amount, left in columns:
+                line.quantity, line.amount, line.subtotal = quantity, amount, left
+        return state.units.lines
 
     @property
     def amount(self) -> int:
@@ -246,29 +279,16 @@ class Cart:
 
     def take_from_lines(self, parts: list[int], units: list[int] | None = None) -> None:
         """Apply item-level discounts, one part for each line; ``units`` where the effect counts them."""
-        state, taken = self._state, sum(parts)
-        assert taken <= self.total, "a discount never exceeds what is left to pay"
-        discounts = list(map(add, state.discounts, parts))
-        assert all(map(le, discounts, state.amounts)), "no line's discount exceeds its amount"
-        discount_units, units_taken = state.discount_units, state.units_taken
+        amount, is_priced, discount, items_discount, left, counts = self._state
+        items_discount += sum(parts)
+        assert discount + items_discount <= amount, "a discount never exceeds what is left to pay"
+        left = list(map(sub, left, parts))
+        assert not left or min(left) >= 0, "a line's discount never exceeds its subtotal"
         if units is not None:
-            units_taken = list(map(add, units_taken, units))
-            discount_units = list(map(min, state.quantities, map(add, discount_units, units)))
-        self._state = State(
-            state.amount,
-            state.is_priced,
-            state.discount,
-            state.items_discount + taken,
-            state.lines,
-            state.quantities,
-            state.amounts,
-            discounts,
-            discount_units,
-            units_taken,
-            state.added,
-        )
-        for line, discount in zip(state.lines, discounts, strict=True):
-            line.discount = discount
+            discounted = map(min, counts.quantities, map(add, counts.discounted, units))
+            taken = list(map(add, counts.taken, units))
+            counts = counts._replace(discounted=list(discounted), taken=taken)
+        self._state = State(amount, is_priced, discount, items_discount, left, counts)
 
     def take_from_line(self, index: int, amount: int, units: int) -> None:
         """Apply an item-level discount to one line."""
@@ -279,19 +299,21 @@ class Cart:
 
     def add_units(self, index: int, units: int, details: tuple[Details, ...] = ()) -> None:
         """Add units to a line at its price; take units away when ``units`` is negative."""
-        state = self._state
-        line, before = state.lines[index], state.added[index]
-        amount = units * (line.price or 0)
-        line.quantity += units
-        line.amount += amount
-        assert line.subtotal >= 0, "only units that are not discounted are taken away"
+        state, columns = self._state, self._state.units
+        before = columns.added[index]
+        amount = units * (columns.lines[index].price or 0)
+        left = state.left[index] + amount
+        assert left >= 0, "only units that are not discounted are taken away"
         added = Added(before.units + units, before.amount + amount, before.details + details)
         self._state = state._replace(
             amount=state.amount + amount,
             is_priced=True,
-            quantities=_with(state.quantities, index, line.quantity),
-            amounts=_with(state.amounts, index, line.amount),
-            added=_with(state.added, index, added),
+            left=_with(state.left, index, left),
+            units=columns._replace(
+                quantities=_with(columns.quantities, index, columns.quantities[index] + units),
+                amounts=_with(columns.amounts, index, columns.amounts[index] + amount),
+                added=_with(columns.added, index, added),
+            ),
         )
 
     def add_line(self, product_id: str | None, sku_id: str | None) -> int:
@@ -302,24 +324,21 @@ class Cart:
         price = sku.get("price") if sku.get("price") is not None else product.get("price")
         line = Line(shown, 0, int(price or 0), 0)
         line.know(product, sku, self.facts.collections)
-        state = self._state
-        self._state = state._replace(
-            lines=[*state.lines, line],
-            quantities=[*state.quantities, 0],
-            amounts=[*state.amounts, 0],
-            discounts=[*state.discounts, 0],
-            discount_units=[*state.discount_units, 0],
-            units_taken=[*state.units_taken, 0],
-            added=[*state.added, NOTHING],
+        lines, quantities, amounts, discounted, taken, added = self._state.units
+        units = Units(
+            [*lines, line],
+            [*quantities, 0],
+            [*amounts, 0],
+            [*discounted, 0],
+            [*taken, 0],
+            [*added, NOTHING],
         )
-        return len(state.lines)
+        self._state = self._state._replace(left=[*self._state.left, 0], units=units)
+        return len(lines)
 
     def restore(self, state: State) -> None:
         """Go back: what was tried since does not apply."""
         self._state = state
-        columns = zip(state.lines, state.quantities, state.amounts, state.discounts, strict=True)
-        for line, quantity, amount, discount in columns:
-            line.quantity, line.amount, line.discount = quantity, amount, discount
 
 
 def _with(column: list[Any], index: int, value: Any) -> list[Any]:
@@ -430,8 +449,10 @@ def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
 
 def _check_names(path: str, sent: JsonObject) -> None:
     for name in ("id", "source_id", "product_id", "sku_id"):
-        _name(f"{path}.{name}", sent.get(name))
-    _related(f"{path}.related_object", sent.get("related_object"))
+        if sent.get(name) is not None:
+            _name(f"{path}.{name}", sent[name])
+    if sent.get("related_object") is not None:
+        _related(f"{path}.related_object", sent["related_object"])
 
 
 def _resolve(
@@ -573,25 +594,25 @@ def _order_json(moment: Moment) -> JsonObject:
 
 
 def _lines_json(state: State, since: State) -> list[JsonObject]:
-    lines = []
-    known = len(since.lines)
-    for place, line in enumerate(state.lines):
-        discount, units = state.discounts[place], state.discount_units[place]
-        shown = _line_json(line, state.quantities[place], state.amounts[place], discount)
-        if units:
-            shown["discount_quantity"] = units
+    lines, quantities, amounts, discounted, counted, added = state.units
+    before, known = since.units, len(since.units.lines)
+    shown_lines = []
+    for place, line in enumerate(lines):
+        discount = amounts[place] - state.left[place]
+        shown = _line_json(line, quantities[place], amounts[place], discount)
+        if discounted[place]:
+            shown["discount_quantity"] = discounted[place]
         is_new = place >= known
-        taken = discount if is_new else discount - since.discounts[place]
+        taken = discount - (0 if is_new else before.amounts[place] - since.left[place])
         if taken:
             shown["applied_discount_amount"] = taken
-        counted = state.units_taken[place] - (0 if is_new else since.units_taken[place])
-        if counted:
-            shown["applied_discount_quantity"] = counted
-        added = state.added[place]
-        if added is not NOTHING:
-            _show_added(shown, added, NOTHING if is_new else since.added[place])
-        lines.append(shown)
-    return lines
+        units = counted[place] - (0 if is_new else before.taken[place])
+        if units:
+            shown["applied_discount_quantity"] = units
+        if added[place] is not NOTHING:
+            _show_added(shown, added[place], NOTHING if is_new else before.added[place])
+        shown_lines.append(shown)
+    return shown_lines
 
 
 def _line_json(line: Line, quantity: int, amount: int, discount: int) -> JsonObject:

@@ -45,7 +45,10 @@ def plan(
 def _refused(common: Plan, outcome: Outcome) -> Plan:
     step = next((step for step in outcome.steps if step.error is not None), outcome.steps[0])
     return common.model_copy(
-        update={"refusal": step.error.body() if step.error else _skipped(step), "refused": _named(step)}
+        update={
+            "refusal": step.error.body() if step.error else _skipped(step),
+            "refused": _named(step),
+        }
     )
 
 

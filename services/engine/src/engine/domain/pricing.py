@@ -12,10 +12,10 @@ from engine.domain.claims import Claim
 from engine.domain.counters import Counters
 from engine.domain.definition import Code, gift_effect
 from engine.domain.discounts import OFF_FIELDS, Discount
+from engine.domain.effects import WholeLines, unit
 from engine.domain.effects import gift as gift_credits
-from engine.domain.effects import unit
 from engine.domain.effects.targets import Budgets, Place, Target, select
-from engine.domain.effects.work import Work, on_lines, on_targets
+from engine.domain.effects.work import Work, on_targets
 from engine.domain.facts import Facts
 from engine.domain.formulas import Asked, Redeemed
 from engine.domain.order import Cart, Line
@@ -44,7 +44,7 @@ def discount_effect(code: Code) -> str:
 
 
 def apply_discount(code: Code, recipe: Recipe, facts: Facts, counters: Counters) -> Priced:
-    """Apply a discount code; without an order there is nothing to take from."""
+    """Apply a discount code of any kind; without an order there is nothing to take from."""
     if not recipe.is_built:
         kind = f"Discount type {recipe.discount.type} with effect {recipe.effect} is not supported"
         raise _refused(code, "invalid_voucher", kind)
@@ -54,8 +54,6 @@ def apply_discount(code: Code, recipe: Recipe, facts: Facts, counters: Counters)
         return Priced(recipe.shown or {"discount": _shown(recipe, asked, None)})
     if recipe.needs_lines and not cart.lines:
         raise _refused(code, "missing_order_items", "Order items are required")
-    if recipe.is_static and recipe.takes_whole_lines and recipe.on_lines is not None:
-        return _on_whole_lines(recipe, facts, cart)
     bundle = None if recipe.is_static else bundle_of(code.rules, cart)
     asked = _asked(code, recipe, facts, counters, bundle)
     result = recipe.shown or {"discount": _shown(recipe, asked, cart)}
@@ -84,17 +82,26 @@ def apply_discount(code: Code, recipe: Recipe, facts: Facts, counters: Counters)
     return Priced(result, claims=claims, included=partial(_included, recipe, targets))
 
 
-def _on_whole_lines(recipe: Recipe, facts: Facts, cart: Cart) -> Priced:
+def apply_to_whole_lines(code: Code, recipe: Recipe, facts: Facts, take: WholeLines) -> Priced:
     """Apply a number to whole lines, which is what most discounts on items are."""
-    assert recipe.on_lines is not None, "units are added and replaced elsewhere"
-    assert recipe.shown is not None, "a number on lines is always shown as it was saved"
-    work = _work(recipe, facts, cart, Asked(facts, NOT_ASKED), 1)
+    cart, result = facts.cart, recipe.shown
+    assert result is not None, "a number on lines is always shown as it was saved"
+    if cart is None:
+        return Priced(result)
+    if not cart.state.left:
+        raise _refused(code, "missing_order_items", "Order items are required")
     chosen = _chosen(recipe, facts) if recipe.names_lines or facts.closed_lines else None
-    on_lines(work, None if chosen is None else chosen.places)
-    effects.take_from_lines(work, recipe.on_lines, is_counting=recipe.is_counting)
+    effects.take_from_whole_lines(
+        cart,
+        take,
+        None if chosen is None else chosen.places,
+        recipe.discount.aggregated_amount_limit,
+        is_initial=facts.is_initial_base,
+        is_counting=recipe.is_counting,
+    )
     if chosen is None or not recipe.scopes:
-        return Priced(recipe.shown)
-    return Priced(recipe.shown, included=partial(_included_lines, recipe, chosen))
+        return Priced(result)
+    return Priced(result, included=partial(_included_lines, recipe, chosen))
 
 
 def _work(recipe: Recipe, facts: Facts, cart: Cart, asked: Asked, scale: int) -> Work:
@@ -322,9 +329,7 @@ def _units_json(target: Target) -> JsonObject:
     return {"index": target.place, "units": list(target.numbers), "units_limit_exceeded": False}
 
 
-def applicable_to(
-    rules: tuple[CompiledRule, ...], priced: Priced
-) -> tuple[JsonObject, JsonObject]:
+def applicable_to(rules: tuple[CompiledRule, ...], priced: Priced) -> tuple[JsonObject, JsonObject]:
     """Return the lists ``applicable_to`` and ``inapplicable_to`` of an answer."""
     scopes = [rule.applicability for rule in rules if rule.applicability is not None]
     if priced.included is None:

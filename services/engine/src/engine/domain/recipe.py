@@ -1,20 +1,19 @@
 """What applying a code takes, worked out once for its definition and the rules assigned to it.
 
-A recipe says which effect it is and what that needs: most discounts are a number on whole lines, for which neither
-formulas nor entries, counters or bundles have to be looked at. It is kept with the definition, so that it is
-made once per version of either.
+A recipe says which effect it is and what that needs: most discounts are a number on whole lines, for which
+neither formulas nor entries, counters or bundles have to be looked at. It is kept with the definition, so
+that it is made once per version of either.
 """
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
 from engine import limits
 from engine.domain import effects
-from engine.domain.applicable import EVERYTHING, Entry
+from engine.domain.applicable import Entry
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.discounts import REPLACE, Discount, read_discount
-from engine.domain.effects import LineEffect, OrderEffect
+from engine.domain.effects import LineEffect, OrderEffect, WholeLines
 from engine.domain.formulas import Value
 from engine.domain.item_rules import Selects
 from engine.domain.rules import Applicability, CompiledRule
@@ -33,6 +32,8 @@ class Recipe(NamedTuple):
     on_order: OrderEffect | None
     on_lines: LineEffect | None
     """None too where units are added or replaced, which change the order themselves."""
+    on_whole_lines: WholeLines | None
+    """Where it is a number that is taken off whole lines: the discount made into one function."""
     needs_lines: bool
     is_counting: bool
     """The effect discounts units, and answers say how many."""
@@ -43,8 +44,6 @@ class Recipe(NamedTuple):
     entries: tuple[Entry, ...]
     names_lines: bool
     """Not every line is touched."""
-    takes_whole_lines: bool
-    """No entry says more than which lines it is about."""
     is_static: bool
     """No formula, counter or bundle is asked."""
     has_times: bool
@@ -81,6 +80,7 @@ def make_recipe(code: Code) -> Recipe:
         or any(rule.bundle is not None for rule in rules)
         or any(_asks(entry) for entry in entries)
     )
+    is_simple = is_static and name in effects.WHOLE_LINES and all(map(_takes_whole_lines, entries))
     is_always_shown = is_static and discount.type != "UNIT"
     return Recipe(
         rules=rules,
@@ -90,13 +90,13 @@ def make_recipe(code: Code) -> Recipe:
         is_built=effects.is_built(discount.type, effect),
         on_order=effects.ORDER_EFFECTS.get(name),
         on_lines=effects.LINE_EFFECTS.get(name),
+        on_whole_lines=effects.WHOLE_LINES[name](discount) if is_simple else None,
         needs_lines=name in effects.LINE_EFFECTS or effect == REPLACE,
         is_counting=name in effects.COUNTING_EFFECTS,
         scopes=scopes,
         selects=selects,
         entries=entries,
         names_lines=bool(scopes or selects),
-        takes_whole_lines=all(map(_takes_whole_lines, entries)),
         is_static=is_static,
         has_times=bool(
             definition.windows

@@ -1,6 +1,5 @@
 """Reading the list of redeemables of a request, and what each of them is."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts import payload
@@ -12,6 +11,7 @@ from engine.domain.snapshot import PromotionStack, Snapshot
 
 _id = payload.text(limits.ID_LENGTH_MAX)
 _kind = payload.one_of("voucher", "promotion_tier", "promotion_stack")
+_PLAIN_KINDS = ("voucher", "promotion_tier")
 _credits = payload.whole_number(1, limits.AMOUNT_MAX)
 STACK = "promotion_stack"
 
@@ -92,16 +92,22 @@ def read_redeemables(request: StackRequest, count_max: int) -> list[Redeemable]:
     sent = request.redeemables
     if not 1 <= len(sent) <= count_max:
         raise payload.refuse("redeemables", f"must have 1 to {count_max} elements")
-    found = [_read(f"redeemables[{index}]", one) for index, one in enumerate(sent)]
-    if len({(one.object, one.id) for one in found}) < len(found):
+    found = [_plain(one) or _read(f"redeemables[{index}]", one) for index, one in enumerate(sent)]
+    named = {one[:2] for one in found}
+    if len(named) < len(found):
         raise DuplicatedRedeemables("Duplicated redeemables detected in one redemption")
-    _refuse_mixed(found)
+    if len(found) > 1 and any(one.object == STACK for one in found):
+        raise InvalidRedeemables("Promotion Stack cannot be use with other redeemables")
     return found
 
 
-def _refuse_mixed(found: Sequence[Redeemable]) -> None:
-    if len(found) > 1 and any(one.object == STACK for one in found):
-        raise InvalidRedeemables("Promotion Stack cannot be use with other redeemables")
+def _plain(sent: JsonObject) -> Redeemable | None:
+    """Return what is plainly right, as nearly all are, without making a path for every property of it."""
+    kind, name = sent.get("object"), sent.get("id")
+    if kind not in _PLAIN_KINDS or type(name) is not str or sent.get("gift") is not None:
+        return None
+    is_right = len(name) <= limits.ID_LENGTH_MAX and name.isascii() and "\x00" not in name
+    return Redeemable(kind, name, None, sent) if is_right else None
 
 
 def _read(path: str, sent: JsonObject) -> Redeemable:

@@ -309,7 +309,7 @@ ORDER_NUMBERS: dict[str, Callable[[Cart], int]] = {
     # What is left to pay at this step: a redeemable sees the discounts of those before it.
     "order.amount": attrgetter("total"),
     "order.initial_amount": attrgetter("initial_amount"),
-    "order.items.count": lambda cart: sum(cart.state.quantities),
+    "order.items.count": lambda cart: sum(cart.state.units.quantities),
 }
 
 ITEM_VALUES: dict[str, Callable[..., bool]] = {
@@ -337,15 +337,19 @@ REDEEMERS: dict[str, Callable[[Facts], str | None]] = {
 }
 
 
+_UNKNOWN = "unknown"
+
+
 def _once(test: Test, name: str, leaf: JsonObject) -> Test:
     """Ask once for a request what is asked by many rules, and is the same before and after any discount."""
-    asked = sys.intern(json.dumps([name, leaf.get("property"), leaf.get("conditions")], sort_keys=True))
+    asked = sys.intern(
+        json.dumps([name, leaf.get("property"), leaf.get("conditions")], sort_keys=True)
+    )
 
     def remembered(facts: Facts) -> str | None:
-        known = facts.known
-        if asked not in known:
-            known[asked] = test(facts)
-        said: str | None = known[asked]
+        said: str | None = facts.known.get(asked, _UNKNOWN)
+        if said is _UNKNOWN:
+            said = facts.known[asked] = test(facts)
         return said
 
     return remembered

@@ -28,11 +28,17 @@ from engine.domain.collections import Collections
 from engine.domain.counters import Counters
 from engine.domain.definition import Code, efforts_of
 from engine.domain.effort import refuse_too_complex, trials_of
-from engine.domain.explain import Amounts, Heard, amounts_of, explanation, hear
+from engine.domain.explain import Heard, amounts_of, explanation, hear
 from engine.domain.facts import Facts, Spent
 from engine.domain.limit_rules import Limit
 from engine.domain.order import Cart, Moment, OrderFacts, State, read_cart, step_of
-from engine.domain.pricing import Priced, apply_discount, apply_gift, discount_effect
+from engine.domain.pricing import (
+    Priced,
+    apply_discount,
+    apply_gift,
+    apply_to_whole_lines,
+    discount_effect,
+)
 from engine.domain.recipe import Recipe, recipe_of
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refusal, Refused
@@ -42,6 +48,7 @@ from engine.domain.stacking import (
     EXCLUSIVE,
     Admission,
     Counts,
+    Way,
     closed_lines,
     is_once,
     kind_of_code,
@@ -62,7 +69,8 @@ class Step:
     priced: Priced | None = None
     error: Refusal | None = None
     skipped: str | None = None
-    claims: Sequence[Claim] = ()
+    other_claims: Sequence[Claim] = ()
+    """Of one that applies, besides that on one use."""
     taken: int = 0
     bundle: JsonObject | None = None
     """What the order has of the bundle that a refused redeemable asks for."""
@@ -70,6 +78,12 @@ class Step:
     """The order's cumulative state after this step."""
     explanation: JsonObject | None = None
     """Where it was asked for."""
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What a redeemable that applies takes out of the ledger's accounts."""
+        assert self.code is not None, "only codes that are there apply"
+        return [use_of(self.code), *self.other_claims]
 
 
 class Outcome(NamedTuple):
@@ -217,7 +231,6 @@ class Run:
         self.heard: list[Heard] = []
         self.checks: list[JsonObject] = []
         self.claimed = Claimed(snapshot.accounts)
-        self.uses: dict[str, Claim] = {}
         self.steps: list[Step] = []
         self.seen: set[str] = set()
         self.has_refused = False
@@ -270,75 +283,73 @@ class Run:
     def take(self, candidate: Candidate) -> None:
         """Take the next redeemable."""
         step = Step(*candidate)
-        self._take(step)
-        self.has_refused = self.has_refused or step.error is not None
         self.steps.append(step)
-
-    def _take(self, step: Step) -> None:
         code = step.code
-        if self.has_failed:
+        if self.needs_all and self.has_refused:
             step.skipped = "preceding_validation_failed"
         elif code is None:
             step.error = _not_found(step.redeemable)
         else:
-            step.skipped = self.admission.reason_to_skip(code)
+            way = self.admission.ways[code.definition.category_id]
+            step.skipped = self.admission.reason_to_skip(way)
             if step.skipped is None:
-                self._try(step, code)
+                self._try(step, code, way)
+        if step.error is not None:
+            self.has_refused = True
 
-    def _try(self, step: Step, code: Code) -> None:
+    def _try(self, step: Step, code: Code, way: Way) -> None:
         """Apply a redeemable; one that does not apply leaves no trace in the order."""
         cart = self.cart
         is_told = self.is_explaining and not self.is_trial
         before = amounts_of(cart) if is_told and cart is not None else None
-        self.heard, self.checks = [], []
+        if self.is_explaining:
+            self.heard, self.checks = [], []
         if cart is not None:
             cart.begin_step()
         try:
-            step.error = self._apply(step, code)
+            step.error = self._apply(step, code, way)
         except Refused as refused:
             step.error = refused.refusal
-        if step.error is not None:
+        if step.error is not None and not self.is_trial:
             step.bundle = self._bundle(code)
-        if step.priced is None and cart is not None and cart.state is not cart.before:
+        if step.priced is None and cart is not None:
             cart.restore(cart.before)
         if is_told:
             after = amounts_of(cart) if cart is not None else None
             most = self.explained_rules_max
             step.explanation = explanation(self.checks, self.heard, before, after, most)
 
-    def _apply(self, step: Step, code: Code) -> Refusal | None:
+    def _apply(self, step: Step, code: Code, way: Way) -> Refusal | None:
         """Check a redeemable, price it, and write down what it takes; return why it does not apply."""
         if code.id in self.seen:
             return Refusal("duplicated_redeemables", code.code)
         self.seen.add(code.id)
         recipe, facts, cart = recipe_of(code), self.facts, self.cart
         facts.redeemable_id = code.id
-        facts.is_initial_base = self.admission.is_initial_base(code)
+        facts.is_initial_base = way.is_initial_base
         if self.is_once:
             facts.closed_lines = closed_lines(cart)
-        refused = self._check(code, recipe)
+        use = code.uses_account
+        refused = self._check(code, recipe, use)
         if refused is not None:
             return refused
-        verdicts = self._verdicts(code, recipe)
+        verdicts = self._verdicts(code) if recipe.has_limits or recipe.asks_after else []
         priced = self._price(step.redeemable, code, recipe)
         if recipe.asks_after:
             verdicts = self._check_again(step, code, verdicts, priced)
         taken = cart.step_total if cart is not None else 0
-        if cart is not None and not taken and self.admission.skips_without_effect(code):
+        if not taken and way.skips_without_effect and cart is not None:
             step.skipped = "no_effect"
             return None
-        claims = self._claims(code, recipe, priced, verdicts)
-        refused = self._without_room(claims)
-        if refused is not None:
-            return refused
-        self.claimed.add(claims)
-        self.admission.count(code)
-        step.priced, step.claims, step.taken = priced, claims, taken
+        claims = self._other_claims(code, recipe, priced, verdicts)
+        self._claim(use, claims)
+        self.admission.count(way)
+        step.priced, step.other_claims, step.taken = priced, claims, taken
         step.order = self.shown_order()
         return None
 
     def _bundle(self, code: Code) -> JsonObject | None:
-        if self.cart is None or self.is_trial:
+        if self.cart is None:
             return None
         bundle = bundle_of(code.rules, self.cart)
         return bundle_json(bundle, self.cart.lines) if bundle is not None else None
@@ -347,21 +358,19 @@ class Run:
         """Return the order as it is now; None where there is none."""
         return step_of(self.cart, self.customer_id) if self.cart is not None else None
 
-    def _check(self, code: Code, recipe: Recipe) -> Refusal | None:
+    def _check(self, code: Code, recipe: Recipe, use: str) -> Refusal | None:
         """Return why the code may not be used, before anything is priced."""
+        limit = code.definition.quantity
         error = validity.check(code, self.snapshot.now, has_times=recipe.has_times)
-        self._note("validity", error is None)
-        if error is not None:
-            return error
-        use = self.uses.get(code.id)
-        if use is None:
-            use = self.uses[code.id] = use_of(code)
         if self.is_explaining:
-            left = self.claimed.left(use.account, use.limit)
-            self._note("uses", left is None or left > 0, {"limit": use.limit, "left": left})
-        error = self._without_room((use,))
+            left = self.claimed.left(use, limit)
+            self._note("validity", error is None)
+            if error is None:
+                self._note("uses", left is None or left > 0, {"limit": limit, "left": left})
         if error is not None:
             return error
+        if self.must_suffice and not self.claimed.has_room(use, limit, 1):
+            return use_of(code).error
         if self.is_explaining and not self.is_trial:
             self.heard = self._hear(code)
         for rule in code.rules:
@@ -371,9 +380,8 @@ class Run:
         return None
 
     def _note(self, name: str, result: bool, found: JsonObject | None = None) -> None:
-        if self.is_explaining:
-            shown = {"name": name, "result": result}
-            self.checks.append(shown if found is None else {**shown, "input": found})
+        shown = {"name": name, "result": result}
+        self.checks.append(shown if found is None else {**shown, "input": found})
 
     def _hear(self, code: Code) -> list[Heard]:
         facts, subject = self.facts, subject_of(code, self.customer_id, self.facts)
@@ -383,10 +391,8 @@ class Run:
 
         return [hear(rule, verdicts_of(rule, facts), facts, left_of) for rule in code.rules]
 
-    def _verdicts(self, code: Code, recipe: Recipe) -> list[Verdicts]:
-        """Return what every rule says, where that matters once the code is priced."""
-        if not (recipe.has_limits or recipe.asks_after):
-            return []
+    def _verdicts(self, code: Code) -> list[Verdicts]:
+        """Return what every rule says."""
         return [verdicts_of(rule, self.facts) for rule in code.rules]
 
     def _check_again(
@@ -408,6 +414,8 @@ class Run:
         return found
 
     def _price(self, redeemable: Redeemable, code: Code, recipe: Recipe) -> Priced:
+        if recipe.on_whole_lines is not None:
+            return apply_to_whole_lines(code, recipe, self.facts, recipe.on_whole_lines)
         counters = Counters(code, self.customer_id, self.claimed, is_certain=self.must_suffice)
         if recipe.is_discount:
             return apply_discount(code, recipe, self.facts, counters)
@@ -435,23 +443,27 @@ class Run:
             return self.cart.total
         return max(0, left)
 
-    def _claims(
+    def _other_claims(
         self, code: Code, recipe: Recipe, priced: Priced, verdicts: Sequence[Verdicts]
     ) -> Sequence[Claim]:
-        claims = [self.uses[code.id], *priced.claims]
+        """Return what the redeemable takes besides one use; raises ``Refused`` where there is too little."""
+        claims = priced.claims
         if priced.credits:
-            claims.append(credits_of(code, priced.credits, is_adjustable=priced.is_adjustable))
+            credit = credits_of(code, priced.credits, is_adjustable=priced.is_adjustable)
+            claims = [*claims, credit]
         if recipe.has_limits:
-            claims += limits_of(code, verdicts, self.facts, self.customer_id, self.claimed)
-        return claims
-
-    def _without_room(self, claims: Sequence[Claim]) -> Refusal | None:
-        """Return why an account does not have what is claimed of it, by our view."""
+            limited = limits_of(code, verdicts, self.facts, self.customer_id, self.claimed)
+            claims = [*claims, *limited]
         if self.must_suffice:
             for claim in claims:
                 if not self.claimed.has_room(claim.account, claim.limit, claim.amount):
-                    return claim.error
-        return None
+                    raise Refused(claim.error)
+        return claims
+
+    def _claim(self, use: str, claims: Sequence[Claim]) -> None:
+        self.claimed.add(use, 1)
+        for claim in claims:
+            self.claimed.add(claim.account, claim.amount)
 
 
 def _is_explaining(snapshot: Snapshot) -> bool:

@@ -38,17 +38,20 @@ class Counts(NamedTuple):
     exclusive_by_category: dict[str, int]
 
 
-class _Way(NamedTuple):
+class Way(NamedTuple):
     """How the redeemables of one category stack, by the project's rules."""
 
+    category: str | None
     kind: str
     limit: int | None
     exclusive_limit: int | None
     skips_without_effect: bool
+    """What takes nothing off is skipped."""
     is_initial_base: bool
+    """Percentages are of the initial amount."""
 
 
-def _way(category: str | None, rules: JsonObject) -> _Way:
+def _way(category: str | None, rules: JsonObject) -> Way:
     """Read the rules for a category. What has none is in none: only what is for all applies to it."""
     by_category = rules["applicable_redeemables_category_limits"] or {}
     limit = by_category.get(category, rules["applicable_redeemables_per_category_limit"])
@@ -56,7 +59,7 @@ def _way(category: str | None, rules: JsonObject) -> _Way:
     skips = rules["redeemables_no_effect_rule"] == "SKIP"
     is_initial = rules["discount_calculation_mode"] == "INITIAL_AMOUNT"
     if category is None:
-        return _Way(kind_of(None, rules), None, None, skips, is_initial)
+        return Way(None, kind_of(None, rules), None, None, skips, is_initial)
     if category in rules["no_effect_skip_categories"]:
         skips = True
     elif category in rules["no_effect_redeem_anyway_categories"]:
@@ -65,19 +68,30 @@ def _way(category: str | None, rules: JsonObject) -> _Way:
     is_initial = is_initial is not (category in rules[others])
     # An empty name is no category to count exclusive ones by.
     exclusive_limit = exclusive_limit if category else None
-    return _Way(kind_of(category, rules), limit, exclusive_limit, skips, is_initial)
+    return Way(category, kind_of(category, rules), limit, exclusive_limit, skips, is_initial)
+
+
+class _Ways(dict[str | None, Way]):
+    """The ways of the categories that are met, each worked out once."""
+
+    def __init__(self, rules: JsonObject) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def __missing__(self, category: str | None) -> Way:
+        way = self[category] = _way(category, self._rules)
+        return way
 
 
 class Admission:
     """Admits redeemables one after the other; counts those that were applied."""
 
     def __init__(self, rules: JsonObject, *, has_exclusive: bool) -> None:
-        self.rules = rules
+        self.ways = _Ways(rules)
         self.has_exclusive = has_exclusive
         """Whether common redeemables give way to exclusive ones."""
         self.limit: int = rules["applicable_redeemables_limit"]
         self.exclusive_limit: int = rules["applicable_exclusive_redeemables_limit"]
-        self.ways: dict[str | None, _Way] = {}
         self.applied = 0
         self.applied_exclusive = 0
         self.by_category: Counter[str] = Counter()
@@ -98,49 +112,31 @@ class Admission:
         self.by_category = Counter(saved.by_category)
         self.exclusive_by_category = Counter(saved.exclusive_by_category)
 
-    def _way(self, code: Code) -> _Way:
-        category = code.definition.category_id
-        way = self.ways.get(category)
-        if way is None:
-            way = self.ways[category] = _way(category, self.rules)
-        return way
-
-    def reason_to_skip(self, code: Code) -> str | None:
-        """Return the key under which this redeemable is skipped, None when it may be tried."""
-        way = self._way(code)
+    def reason_to_skip(self, way: Way) -> str | None:
+        """Return the key under which a redeemable is skipped, None when it may be tried."""
         if way.kind == COMMON and self.has_exclusive:
             return "exclusion_rules_not_met"
         if self.applied >= self.limit:
             return "applicable_redeemables_limit_exceeded"
-        category = code.definition.category_id
         if way.kind == EXCLUSIVE:
             if self.applied_exclusive >= self.exclusive_limit:
                 return "applicable_exclusive_redeemables_limit_exceeded"
             limit = way.exclusive_limit
-            if limit is not None and self.exclusive_by_category[category or ""] >= limit:
+            if limit is not None and self.exclusive_by_category[way.category or ""] >= limit:
                 return "applicable_exclusive_redeemables_per_category_limit_exceeded"
-        if way.limit is not None and self.by_category[category or ""] >= way.limit:
+        if way.limit is not None and self.by_category[way.category or ""] >= way.limit:
             return "applicable_redeemables_per_category_limit_exceeded"
         return None
 
-    def skips_without_effect(self, code: Code) -> bool:
-        """Say whether a redeemable that takes nothing off is skipped."""
-        return self._way(code).skips_without_effect
-
-    def is_initial_base(self, code: Code) -> bool:
-        """Say whether percentages are of the initial amount: the project's mode, or the category's own."""
-        return self._way(code).is_initial_base
-
-    def count(self, code: Code) -> None:
+    def count(self, way: Way) -> None:
         """Count a redeemable that was applied."""
-        category = code.definition.category_id
         self.applied += 1
-        if category is not None:
-            self.by_category[category] += 1
-        if self._way(code).kind == EXCLUSIVE:
+        if way.category is not None:
+            self.by_category[way.category] += 1
+        if way.kind == EXCLUSIVE:
             self.applied_exclusive += 1
-            if category is not None:
-                self.exclusive_by_category[category] += 1
+            if way.category is not None:
+                self.exclusive_by_category[way.category] += 1
 
 
 def is_once(rules: JsonObject) -> bool:

@@ -7,10 +7,11 @@ one that leaves the least counts.
 
 from collections.abc import Callable, Sequence
 
-from engine.domain.discounts import UNIT_EFFECTS
+from engine.domain.discounts import UNIT_EFFECTS, Discount
 from engine.domain.effects import amount, fixed, percent
 from engine.domain.effects.targets import Target
 from engine.domain.effects.work import Work, cap
+from engine.domain.order import Cart
 
 OrderEffect = Callable[[Work], int]
 """Returns what to take from the order."""
@@ -33,6 +34,19 @@ LINE_EFFECTS: dict[tuple[str, str], LineEffect] = {
     ("FIXED", "APPLY_TO_ITEMS"): fixed.apply_to_items,
 }
 
+WholeLines = Callable[[Sequence[int], Sequence[int], Sequence[int]], Sequence[int]]
+"""Gets of whole lines what the discount is computed from, what is left of them, and their units."""
+
+WHOLE_LINES: dict[tuple[str, str], Callable[[Discount], WholeLines]] = {
+    ("AMOUNT", "APPLY_TO_ITEMS"): amount.of_whole_lines,
+    ("AMOUNT", "APPLY_TO_ITEMS_BY_QUANTITY"): amount.by_quantity_of_whole_lines,
+    ("AMOUNT", "APPLY_TO_ITEMS_PROPORTIONALLY"): amount.proportionally_to_whole_lines,
+    ("AMOUNT", "APPLY_TO_ITEMS_PROPORTIONALLY_BY_QUANTITY"): amount.proportionally_to_their_units,
+    ("PERCENT", "APPLY_TO_ITEMS"): percent.of_whole_lines,
+    ("FIXED", "APPLY_TO_ITEMS"): fixed.of_whole_lines,
+}
+"""The same line effects made into one function of a discount that is a number."""
+
 COUNTING_EFFECTS = frozenset(
     {("AMOUNT", "APPLY_TO_ITEMS_BY_QUANTITY"), ("FIXED", "APPLY_TO_ITEMS")}
 )
@@ -52,24 +66,43 @@ def take_from_order(work: Work, effect: OrderEffect) -> None:
 
 
 def take_from_lines(work: Work, effect: LineEffect, *, is_counting: bool) -> Sequence[int]:
-    """Take from lines; return of each part how much. ``is_counting``: the effect discounts units."""
-    amounts = bounded(work, effect(work))
-    lines = len(work.cart.lines)
-    parts = amounts if len(amounts) == lines else spread(amounts, work.places, lines)
-    counted = _counted(work, amounts, is_counting=is_counting)
+    """Take from the targets; return of each how much. ``is_counting``: the effect discounts units."""
+    amounts, lines = bounded(work, effect(work)), len(work.cart.lines)
+    counted = [
+        target.units if part and (is_counting or target.entry.counts_units) else 0
+        for target, part in zip(work.targets, amounts, strict=True)
+    ]
     units = spread(counted, work.places, lines) if any(counted) else None
-    work.cart.take_from_lines(parts, units)
+    work.cart.take_from_lines(spread(amounts, work.places, lines), units)
     return amounts
 
 
-def _counted(work: Work, amounts: Sequence[int], *, is_counting: bool) -> Sequence[int]:
-    """Return of each part the units that answers say were discounted."""
+def take_from_whole_lines(
+    cart: Cart,
+    take: WholeLines,
+    places: Sequence[int] | None,
+    limit: int | None,
+    *,
+    is_initial: bool,
+    is_counting: bool,
+) -> None:
+    """Take a number from whole lines, from all where no places are named, up to a limit on them together."""
+    left, units = cart.state.left, cart.state.units
+    quantities, bases = units.quantities, units.amounts if is_initial else left
+    lines = len(left)
+    if places is not None:
+        left = [left[place] for place in places]
+        bases = [bases[place] for place in places]
+        quantities = [quantities[place] for place in places]
+    amounts = cap(list(map(min, take(bases, left, quantities), left)), limit)
+    amounts = cap(amounts, cart.total)
+    counted = None
     if is_counting:
-        return [n if part else 0 for n, part in zip(work.units, amounts, strict=True)]
-    return [
-        target.units if part and target.entry.counts_units else 0
-        for target, part in zip(work.targets, amounts, strict=False)
-    ]
+        counted = [number if part else 0 for number, part in zip(quantities, amounts, strict=True)]
+    if places is not None:
+        amounts = spread(amounts, places, lines)
+        counted = spread(counted, places, lines) if counted is not None else None
+    cart.take_from_lines(amounts, counted)
 
 
 def spread(values: Sequence[int], places: Sequence[int], size: int) -> list[int]:
@@ -82,12 +115,10 @@ def spread(values: Sequence[int], places: Sequence[int], size: int) -> list[int]
 
 def bounded(work: Work, wanted: Sequence[int]) -> list[int]:
     """Return the amounts under every cap: of each line, of each entry, of the discount, of the order."""
-    amounts = list(map(min, wanted, work.bounds))
-    if work.targets:
-        amounts = _under_entries(work, amounts)
-    limit_of_all = work.discount.aggregated_amount_limit
-    if limit_of_all is not None:
-        amounts = cap(amounts, limit_of_all * work.scale)
+    amounts = _under_entries(work, list(map(min, wanted, work.bounds)))
+    limit = work.discount.aggregated_amount_limit
+    if limit is not None:
+        amounts = cap(amounts, limit * work.scale)
     return cap(amounts, work.cart.total)
 
 

@@ -1,6 +1,9 @@
 """An amount off: the order, every line, every unit, or split over lines."""
 
+from collections.abc import Callable, Sequence
+
 from contracts import money
+from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
 
 
@@ -11,12 +14,9 @@ def apply_to_order(work: Work) -> int:
 
 def apply_to_items(work: Work) -> list[int]:
     """Take the amount from each line; from each unit where the application rule counts units."""
-    offs = _offs(work, work.scale)
-    if not work.targets:
-        return offs
     return [
         off * target.units if target.entry.is_per_unit else off
-        for target, off in zip(work.targets, offs, strict=True)
+        for target, off in zip(work.targets, _offs(work, work.scale), strict=True)
     ]
 
 
@@ -40,6 +40,32 @@ def proportionally_by_quantity(work: Work) -> list[int]:
 def _offs(work: Work, scale: int) -> list[int]:
     off = work.discount.off
     if off.is_per_line:
-        lines = work.cart.lines
-        return [work.asked.on(lines[place]).amount(off) * scale for place in work.places]
-    return [work.asked.amount(off) * scale] * len(work.places)
+        return [work.asked.on(target.line).amount(off) * scale for target in work.targets]
+    return [work.asked.amount(off) * scale] * len(work.targets)
+
+
+# -- a number, off whole lines ------------------------------------------------------------------------
+
+
+def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what takes the amount from each line."""
+    off = discount.off.whole
+    return lambda bases, _left, _units: [off] * len(bases)
+
+
+def by_quantity_of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what takes the amount from each unit."""
+    off = discount.off.whole
+    return lambda _bases, _left, units: [off * number for number in units]
+
+
+def proportionally_to_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what splits the amount by what lines cost."""
+    off = discount.off.whole
+    return lambda bases, left, _units: money.at_most(off, left, bases)
+
+
+def proportionally_to_their_units(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what splits the amount by how many units lines have."""
+    off = discount.off.whole
+    return lambda _bases, left, units: money.at_most(off, left, units)

@@ -1,5 +1,8 @@
 """A new price: for the order, or for every unit that may be discounted. A price is never raised."""
 
+from collections.abc import Callable, Sequence
+
+from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
 
 
@@ -17,14 +20,15 @@ def apply_to_items(work: Work) -> list[int]:
     ]
 
 
-def _prices(work: Work) -> list[int]:
-    """Return each part's new price for a unit: its entry's own, or the discount's."""
-    off = work.discount.off
-    if not work.targets and not off.is_per_line:
-        return [work.asked.amount(off)] * len(work.places)
-    lines = work.cart.lines
-    prices = [target.entry.price or off for target in work.targets] or [off] * len(work.places)
-    return [
-        work.asked.on(lines[place]).amount(price)
-        for place, price in zip(work.places, prices, strict=True)
+def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what brings whole lines down to a new price a unit."""
+    price = discount.off.whole
+    return lambda bases, _left, units: [
+        max(0, base - price * number) for base, number in zip(bases, units, strict=True)
     ]
+
+
+def _prices(work: Work) -> list[int]:
+    """Return each target's new price for a unit: its entry's own, or the discount's."""
+    off = work.discount.off
+    return [work.asked.on(target.line).amount(target.entry.price or off) for target in work.targets]

@@ -1,8 +1,10 @@
 """A percentage off what is left (or off the initial price), rounded half up once at its level."""
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from contracts import money
+from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
 from engine.domain.formulas import PERCENT_MAX, Asked
 
@@ -23,10 +25,18 @@ def apply_to_items(work: Work) -> list[int]:
     if work.discount.off.is_per_line or not all(target.is_whole for target in work.targets):
         wanted = _of_parts(work)
     else:
-        wanted = money.percent_of_each(work.bases, _percent(work, work.asked))
+        wanted = money.percentage(_percent(work, work.asked))(work.bases)
     if limit is None:
         return wanted
     return [min(one, limit * work.scale) for one in wanted]
+
+
+def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+    """Return what takes a percentage that is a number off whole lines."""
+    limit, of_each = discount.amount_limit, money.percentage(discount.off.percent)
+    if limit is None:
+        return lambda bases, _left, _units: of_each(bases)
+    return lambda bases, _left, _units: [min(one, limit) for one in of_each(bases)]
 
 
 def _percent(work: Work, asked: Asked) -> Fraction:

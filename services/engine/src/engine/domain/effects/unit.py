@@ -169,7 +169,7 @@ def _replace(work: Work, units: Units, wanted: _Wanted) -> None:
 def _removable(cart: Cart, target: Target) -> int:
     """Return how many units may go: those that an earlier redeemable made cheaper stay."""
     line = target.line
-    units = min(target.units, line.quantity - cart.state.discount_units[target.place])
+    units = min(target.units, line.quantity - cart.state.units.discounted[target.place])
     return min(units, line.subtotal // line.price) if line.price else units
 
 

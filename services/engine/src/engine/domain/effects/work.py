@@ -1,7 +1,7 @@
 """What one redeemable's effect works on: the cart, what it may touch there, and how its values are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from contracts import money
 from engine.domain.discounts import Discount
@@ -12,7 +12,7 @@ from engine.domain.order import Cart
 
 @dataclass(slots=True)
 class Work:
-    """One application of one discount. What is known of each part stands in columns, in the order of the lines."""
+    """One application of one discount. What is known of each target stands in columns."""
 
     cart: Cart
     discount: Discount
@@ -24,32 +24,15 @@ class Work:
     closed: frozenset[int] = frozenset()
     """Lines that no discount may touch any more."""
     targets: Sequence[Target] = ()
-    """What may be touched, where entries of ``applicable_to`` say more than which lines that is."""
+    """What may be touched, in the order of the lines."""
     places: Sequence[int] = ()
-    """The lines that may be touched, none twice."""
-    units: list[int] = field(default_factory=list)
+    """The lines that these are of, none twice."""
+    units: Sequence[int] = ()
     """Of each how many units."""
-    bases: list[int] = field(default_factory=list)
+    bases: Sequence[int] = ()
     """What the discount is computed from."""
-    bounds: list[int] = field(default_factory=list)
+    bounds: Sequence[int] = ()
     """What may be taken at most: no more than the units still cost."""
-
-
-def on_lines(work: Work, places: Sequence[int] | None) -> Work:
-    """Let it work on whole lines, on all where none are named."""
-    state = work.cart.state
-    left = [amount - taken for amount, taken in zip(state.amounts, state.discounts, strict=True)]
-    bases = state.amounts if work.is_initial else left
-    if places is None:
-        work.places, work.units, work.bases, work.bounds = (
-            range(len(left)), state.quantities, bases, left,
-        )  # fmt: skip
-        return work
-    work.places = places
-    work.units = [state.quantities[place] for place in places]
-    work.bases = [bases[place] for place in places]
-    work.bounds = [left[place] for place in places]
-    return work
 
 
 def on_targets(work: Work, targets: Sequence[Target]) -> Work:
