@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.domain.refusals import MESSAGES, SKIPPED, refusal
+from engine.domain.refusals import MESSAGES, SKIPPED, Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
@@ -201,7 +201,7 @@ def errors_page() -> str:
         "|---|---|---|",
     ]
     for key in sorted(MESSAGES):
-        lines.append(f"| `{key}` | {refusal(key).code} | {MESSAGES[key]} |")
+        lines.append(f"| `{key}` | {Refusal(key).body().code} | {MESSAGES[key]} |")
     lines += [
         "",
         "## Why a redeemable is left out\n",
