@@ -10,6 +10,7 @@ from contracts import topics
 from contracts.messages import Envelope
 from runtime import admin, clock, ids
 from runtime.bus import KafkaBus, Outgoing
+from runtime.read_model import Fold, Projection, Rows
 from runtime.service import Service
 from runtime.settings import Settings
 
@@ -108,6 +109,30 @@ async def test_a_restart_goes_on_where_it_was(
             assert await connection.fetchval("SELECT total FROM counters") == 4
     finally:
         await again.stop()
+
+
+async def test_a_read_model_that_older_code_folded_is_folded_again(
+    catalog: Service, gateway: Service, kafka_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = await gateway.rpc.call("catalog.commands", "a", Count(name="n", by=2), project_id="p")
+    await catalog.positions.wait(reply.positions, 10)
+    await catalog.stop()
+
+    def apply_double(rows: Rows, event: counter.Counted, envelope: Envelope) -> None:
+        counter.apply_counted(rows, event.model_copy(update={"by": 2 * event.by}), envelope)
+
+    async def total_after_start(projection: Projection) -> int:
+        monkeypatch.setattr(counter, "PROJECTION", projection)
+        service = counter.build(kafka_settings)
+        await service.start()
+        async with service.pool.acquire() as connection:
+            total: int = await connection.fetchval("SELECT total FROM counters")
+        await service.stop()
+        return total
+
+    fold = {counter.Counted: Fold(counter.keys_counted, apply_double)}
+    assert await total_after_start(Projection([counter.COUNTERS], fold)) == 2
+    assert await total_after_start(Projection([counter.COUNTERS], fold, revision=2)) == 4
 
 
 async def test_republish_and_rebuild_change_nothing(

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import TopicAlreadyExistsError
 
 from contracts import topics
-from runtime import clock, migrate
+from runtime import clock, migrate, read_model
 from runtime.batches import Record
 from runtime.bus import KafkaBus
 from runtime.consumer import ProjectionConsumer
@@ -283,12 +283,7 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
 async def forget(connection: Connection, consumer: ProjectionConsumer) -> None:
     """Empty a projection's tables and let it begin again, in one transaction."""
     async with connection.transaction():
-        await connection.execute(
-            "UPDATE consumer_offsets SET next_offset = 0, position = 0 WHERE consumer = $1",
-            consumer.name,
-        )
-        for table in consumer.projection.tables.values():
-            await connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own name
+        await read_model.set_back(connection, consumer.projection, consumer.name)
 
 
 async def until_reached(connection: Connection, consumer: str, targets: Any) -> None:

@@ -4,6 +4,7 @@
 reads the rows of a whole batch with one query per table and writes them back with one.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -114,7 +115,11 @@ class Fold(NamedTuple):
 
 
 class Projection:
-    """Tables, and how each event changes them."""
+    """Tables, and how each event changes them.
+
+    ``revision`` is raised when a fold makes other rows of the same events: tables, columns and the events
+    that are folded are noticed without it (:attr:`shape`).
+    """
 
     def __init__(
         self,
@@ -122,11 +127,15 @@ class Projection:
         folds: Mapping[type[Event], Fold],
         *,
         ignored: Iterable[type[Event]] = (),
+        revision: int = 1,
     ) -> None:
         self.tables = {table.name: table for table in tables}
         self.folds = {event.TYPE: fold for event, fold in folds.items()}
         self.ignored_types = {event.TYPE for event in ignored}
         self._types = {event.TYPE: event for event in folds}
+        told = [sorted(self.folds), [[t.name, t.all_columns] for t in tables], revision]
+        self.shape = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        """What tells rows folded by this code from rows that an older one folded."""
 
     def event_type(self, type_name: str) -> type[Event] | None:
         """Return the class of an event that has a fold, also of an older version of it."""
@@ -135,6 +144,43 @@ class Projection:
     def ignores(self, type_name: str) -> bool:
         """Return whether events of this type are left out."""
         return upcasting.newest(type_name) in self.ignored_types
+
+
+async def set_back(connection: Connection, projection: Projection, consumer: str) -> int:
+    """Empty the tables and let the consumer begin again; returns of how many partitions."""
+    rows = await connection.fetch(
+        """
+        UPDATE consumer_offsets SET next_offset = 0, position = 0
+        WHERE consumer = $1 AND next_offset > 0 RETURNING partition
+        """,
+        consumer,
+    )
+    for name in projection.tables:
+        await connection.execute(f"DELETE FROM {name}")  # noqa: S608 - our own name
+    return len(rows)
+
+
+async def set_back_if_outdated(
+    connection: Connection, projection: Projection, consumer: str
+) -> bool:
+    """Set the read model back if other code folded it; returns whether there was anything to fold again."""
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE projection_shapes IN EXCLUSIVE MODE")
+        stored = await connection.fetchval(
+            "SELECT shape FROM projection_shapes WHERE consumer = $1", consumer
+        )
+        if stored == projection.shape:
+            return False
+        partitions = await set_back(connection, projection, consumer)
+        await connection.execute(
+            """
+            INSERT INTO projection_shapes (consumer, shape) VALUES ($1, $2)
+            ON CONFLICT (consumer) DO UPDATE SET shape = EXCLUDED.shape
+            """,
+            consumer,
+            projection.shape,
+        )
+    return partitions > 0
 
 
 async def apply(

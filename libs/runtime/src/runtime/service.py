@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from contracts import topics
 from contracts.messages import Envelope
-from runtime import batches, clock, ids, limits, log, metrics
+from runtime import batches, clock, ids, limits, log, metrics, read_model
 from runtime.bus import Bus, KafkaBus
 from runtime.consumer import ProjectionConsumer
 from runtime.database import Pool, open_pool
@@ -141,6 +141,7 @@ class Service:
             self.relay = Relay(self.settings, self.name, bus)
             self._relay_task = asyncio.create_task(self.relay.run())
         self.caught_up.clear()
+        await self._renew_read_models()
         await self._start_consumers()
         for worker in self.background:
             self._spawn(self._supervise(worker))
@@ -164,6 +165,17 @@ class Service:
         self._closing.append(self._broker.stop)
         for consumer in self.consumers:
             self._spawn(_every(OFFSET_CARE_S, consumer.look_after_offsets))
+
+    async def _renew_read_models(self) -> None:
+        """Have those folded again that an older version of this service folded otherwise."""
+        for consumer in self.consumers:
+            if not isinstance(consumer, ProjectionConsumer):
+                continue
+            async with self.pool.acquire() as connection:
+                if await read_model.set_back_if_outdated(
+                    connection, consumer.projection, consumer.name
+                ):
+                    logger.info("read_model_outdated", consumer=consumer.name)
 
     async def _catch_up(self) -> None:
         """Wait until the read models show what there was at the start."""
