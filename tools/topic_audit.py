@@ -36,7 +36,10 @@ class Published(NamedTuple):
 async def check_topic(connection: Connection, settings: Settings, service: str) -> list[str]:
     """Compare a service's log with its topic; inside a transaction, whose snapshot is the older one."""
     cursor = await connection.fetchval(f"SELECT position FROM {service}.relay_cursor")
-    newest = await connection.fetchval(f"SELECT max(position) FROM {service}.events") or 0
+    # Up to the cursor everything is published, so also what is no longer in the log.
+    newest = max(
+        cursor, await connection.fetchval(f"SELECT max(position) FROM {service}.events") or 0
+    )
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         max_partition_fetch_bytes=8 * 1024 * 1024,

@@ -283,8 +283,11 @@ def explain(system: System, load: Mixed, offset: float) -> list[str]:
         if not is_so:
             found.append(f"{call.kind} {asked}: {call.status} {call.error} {str(call.body)[:300]}")
     told = Counter(_name(call) for call in load.journal.of("redeem", "ok"))
-    if told != Counter(books.redeemed):
-        found.append(f"redemptions told {told - Counter(books.redeemed)}, kept too many or few")
+    kept = Counter(books.redeemed.keys())
+    if told != kept:
+        found.append(
+            f"redemptions told and not kept {told - kept}, kept and not told {kept - told}"
+        )
     sums = Counter(load.asked[call.key].amount for call in load.journal.of("top up", "ok"))
     if sums != Counter(books.adjusted):
         found.append(f"top-ups told {sums}, kept {Counter(books.adjusted)}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,6 +130,23 @@ async def test_ready_says_so_only_while_postgres_answers(kafka_settings: Setting
     finally:
         await service.stop()
         await wire.cut()
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+async def test_r28_a_process_whose_clock_is_wrong_does_not_start(
+    kafka_settings: Settings, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    right = clock.now
+    monkeypatch.setattr(clock, "now", lambda: right() + timedelta(minutes=minutes))
+    service = Service("gateway", kafka_settings)
+    await admin.migrate_service(service)
+    with pytest.raises(RuntimeError, match=r"clock is (299|300|301) s from Postgres'"):
+        await service.start()
+    await service.stop()
+    monkeypatch.setattr(clock, "now", lambda: right() + timedelta(seconds=30))
+    service = Service("gateway", kafka_settings)
+    await service.start()
+    await service.stop()
 
 
 async def test_ready_only_once_the_read_models_show_what_there_was_at_the_start(

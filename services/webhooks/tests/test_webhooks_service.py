@@ -428,7 +428,7 @@ async def test_wrong_endpoints_are_refused_and_nothing_is_kept(harness):
     assert harness.appended == []
 
 
-# -- private addresses --------------------------------------------------------------------------
+# -- R39: private addresses ---------------------------------------------------------------------
 
 
 class Names(AbstractResolver):
@@ -517,6 +517,19 @@ async def test_an_address_without_a_name_is_refused_where_the_socket_is_made(rec
         await session.post(f"http://{host}:{receiver.port}/hooks")
     await session.close()
     assert receiver.hooks == []
+
+
+async def test_r39_a_redirect_leads_nowhere(harness, receiver):
+    """A public server may not send us on to where we would not have gone ourselves."""
+    receiver.answers = [
+        web.Response(status=status, headers={"Location": receiver.url("/inside")})
+        for status in (301, 302, 307, 308)
+    ]
+    await subscribe(harness, receiver.url())
+    await tell(harness)
+    await send(harness)
+    assert {path for path, _, _ in receiver.hooks} == {"/hooks"}
+    assert "delivered" not in {status for _, status, _ in attempts(harness)}
 
 
 async def test_the_guard_is_what_refuses(receiver):

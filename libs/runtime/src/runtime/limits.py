@@ -19,6 +19,10 @@ STATEMENT_S_MAX = 15.0
 """How long a process waits for Postgres' answer to one statement. Longer than any statement takes; what is
 slower is a connection whose other end is gone and does not say so."""
 
+CLOCK_SKEW_S_MAX = 60.0
+"""How far a process's clock may be from Postgres': with more it does not start. Validity and expiry are
+judged by it, and webhooks are signed with its time."""
+
 BROKER_ANSWER_MS_MAX = 12_000
 """How long a process waits for the broker's answer to one request before it connects anew. Longer than a
 group waits for a member that has died."""

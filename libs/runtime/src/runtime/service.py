@@ -129,6 +129,7 @@ class Service:
         """
         self.pool = await open_pool(self.settings, self.name)
         self._closing.append(self.pool.close)
+        await _refuse_wrong_clock(self.pool)
         bus = KafkaBus(self.settings)
         await bus.start()
         self._closing.append(bus.stop)
@@ -315,6 +316,17 @@ class Service:
             await task
 
         self._closing.append(stop)
+
+
+async def _refuse_wrong_clock(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        before = clock.now()
+        theirs = await connection.fetchval("SELECT clock_timestamp()")
+        after = clock.now()
+    skew_s = max((before - theirs).total_seconds(), (theirs - after).total_seconds())
+    if skew_s > limits.CLOCK_SKEW_S_MAX:
+        message = f"this machine's clock is {skew_s:.0f} s from Postgres': set one of the two right"
+        raise RuntimeError(message)
 
 
 class _Server(uvicorn.Server):
