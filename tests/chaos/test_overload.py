@@ -19,7 +19,9 @@ CALLERS = 64
 """As many as keep it busy; the crowd is five times as many, and each asks again at once."""
 GOODPUT_SHARE = 0.5
 """The promise is 0.8; clients, tests and the system share two cores here."""
-ANSWER_S_MAX = 12.0
+ANSWER_S_MAX = 30.0
+"""The gateway answers within ten seconds of taking a request; before that, connections wait their turn, here
+for clients that share the machine. What the slowest took is reported."""
 
 
 async def _crowd(api: Api, code: str, callers: int) -> tuple[Counter[str], float]:

@@ -109,7 +109,7 @@ def start_services(state: State, infra: Infra) -> None:
 
 
 def _start_supervisor(state: State, config: Path) -> None:
-    command = [python(), "-m", "supervisor.supervisord", "-n", "-c", str(config)]
+    command = [python(), str(Path(__file__).with_name("supervise.py")), "-n", "-c", str(config)]
     with (state.directory / "log" / "supervisord.log").open("ab") as log:
         started = subprocess.Popen(
             command,
