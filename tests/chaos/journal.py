@@ -92,6 +92,8 @@ class Load:
         self.limited = {api.voucher(quantity=count): count for count in (5, 20, 60)}
         self.endless = [api.voucher(quantity=None) for _ in range(3)]
         self.cards = [self._card() for _ in range(2)]
+        self.happened: Counter[str] = Counter()
+        """What was done to the system meanwhile, for the report."""
         self._workers = workers
         self._redeemed: list[tuple[str, bool]] = []
         self._stopped = threading.Event()
@@ -237,6 +239,7 @@ def judge(system: System, load: Load, check: str) -> dict[str, Any]:
         "open_attempts": sum(n for name, n in journal.attempts.items() if name.startswith("info")),
         "lost": 0,
         "converged_s": round(max(after_heal, default=0.0), 1),
+        **load.happened,
     }
     say(f"{check}: {facts}")
     return facts

@@ -110,6 +110,9 @@ def test_r33_a_dump_under_load_is_a_prefix_of_every_log(
     assert findings == []
     say(f"R33: {in_backup} calls ended while the backup was taken")
     assert in_backup > 0
+    starts = run(_starts(elsewhere))
+    assert {start for start, _ in starts} == {0}, "relays and readers begin anew"
+    assert max(position for _, position in starts) > 0, "readers know what they have applied"
     with (target / "database.dump").open("r+b") as dump:
         dump.seek(1000)
         dump.write(b"altered")
@@ -132,6 +135,19 @@ async def _read(url: str) -> tuple[dict[str, list[Any]], list[str]]:
         findings += await ledger_audit.audit(connection)
     await connection.close()
     return found, findings
+
+
+async def _starts(url: str) -> list[tuple[int, int]]:
+    """Return where relays and consumers begin, and up to which position consumers have applied."""
+    connection = await asyncpg.connect(url)
+    found = []
+    for name in topics.SERVICES:
+        found += await connection.fetch(
+            f"SELECT next_offset, position FROM {name}.consumer_offsets"
+        )
+        found += await connection.fetch(f"SELECT position, 0 FROM {name}.relay_cursor")
+    await connection.close()
+    return [(row[0], row[1]) for row in found]
 
 
 # -- in place -------------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ def test_r24_any_service_may_be_killed_at_any_moment(system: System, service: st
         for _ in range(kills):
             load.wait_for_calls(5)
             assert send_signal(system, service, signal.SIGKILL)
+            load.happened["kills"] += 1
             started = time.monotonic()
             wait_until(lambda: not is_ready(system, service), f"{service} is away", 30)
             _ready(system, service)
@@ -132,9 +133,11 @@ def test_r26_postgres_crashes_and_no_acknowledged_write_is_lost(system: System) 
         for _ in range(int(os.environ.get("CHAOS_R26_CRASHES", "2"))):
             load.wait_for_calls(10)
             crash_postgres(system)
+            load.happened["crashes"] += 1
         for _ in range(int(os.environ.get("CHAOS_R26_BACKENDS", "3"))):
             load.wait_for_calls(5)
             _kill_a_backend(system)
+            load.happened["kills"] += 1
         load.wait_for_calls(10)
 
 
@@ -150,6 +153,7 @@ def test_r17_the_broker_dies_twice(system: System) -> None:
             pid = system.state.process("kafka")
             assert pid
             os.kill(pid, signal.SIGKILL)
+            load.happened["kills"] += 1
             wait_until(lambda: system.state.process("kafka") is None, "the broker is dead", 30)
             time.sleep(2)
             assert system.infra, "started again"
@@ -169,6 +173,7 @@ def test_r27_a_service_that_hangs_is_waited_for_and_never_guessed(
         assert send_signal(system, service, signal.SIGSTOP)
         time.sleep(float(os.environ.get("CHAOS_R27_S", "4")))
         assert send_signal(system, service, signal.SIGCONT)
+        load.happened["pauses"] += 1
         load.wait_for_calls(10)
 
 
