@@ -34,6 +34,7 @@ class Topics:
         self.places: dict[Place, list[Stored]] = defaultdict(list)
         self._time = time
         self._delay = delay
+        self.committed: dict[tuple[str, str, int], int] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     def append(self, out: Outgoing) -> Record:
@@ -79,8 +80,9 @@ def _set(waiter: asyncio.Future[None]) -> None:
 class Fetcher:
     """What a consumer knows of Kafka: seeking, pausing; stands in for aiokafka's consumer."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, group: str = "") -> None:
         self.topics = topics
+        self.group = group
         self.next: dict[Place, int] = {}
         self.assigned: set[Place] = set()
         self.paused: set[Place] = set()
@@ -102,8 +104,14 @@ class Fetcher:
         """Fetch again."""
         self.paused -= {(one.topic, one.partition) for one in partitions}
 
-    async def commit(self, hints: Mapping[TopicPartition, int]) -> None:
-        """Take a hint that nobody reads."""
+    def assignment(self) -> set[TopicPartition]:
+        """Return the partitions that are read here."""
+        return {TopicPartition(topic, number) for topic, number in self.assigned}
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Keep where the group is; only readers without offsets of their own begin there."""
+        for place, offset in offsets.items():
+            self.topics.committed[self.group, place.topic, place.partition] = offset
 
     def getmany(self, count: Callable[[], int]) -> list[Record]:
         """Return the next records of all assigned partitions."""

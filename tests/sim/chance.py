@@ -22,7 +22,7 @@ RATES = {
 """How likely a fault is, each time it could happen."""
 NOT_FAULTS = {"send_arrived": 0.5}
 SLOW_S = 0.05
-SLOW_SHARE = 0.2
+SLOW_SHARES = (0.0, 0.2, 0.5)
 """How many kinds of steps (a statement, a commit, a send) are slow in a run."""
 KINDS = tuple(RATES)
 Fault = tuple[str, int]
@@ -42,6 +42,7 @@ class Chance:
         self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 3.0))
         self.is_calm = False
         self._slow: dict[str, bool] = {}
+        self._slow_share = random.Random(f"{seed}/slow").choice(SLOW_SHARES)
         self.happened: list[Fault] = []
 
     def happens(self, kind: str) -> bool:
@@ -73,7 +74,7 @@ class Chance:
     def _is_slow(self, what: str) -> bool:
         if what not in self._slow:
             chance = random.Random(f"{self._seed}/slow/{what}")
-            self._slow[what] = bool(what) and chance.random() < SLOW_SHARE
+            self._slow[what] = bool(what) and chance.random() < self._slow_share
         return self._slow[what]
 
     def number(self, below: int) -> int:

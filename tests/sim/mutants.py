@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import engine.domain.stack
+import engine.projections
 import ledger.domain.redeem
 import ledger.queries
 import runtime.consumer
 import runtime.inbox
 import runtime.relay
+import runtime.requests
+from engine.domain.claims import credits_account
 from ledger.domain.accounts import Account
 from runtime import event_store
 from runtime.consumer import CommandConsumer
@@ -69,6 +73,28 @@ def _unlimited(account: Account, limit: int | None) -> int | None:
 
 _LEFT_UNDER = Account.left_under
 
+
+def _keyless(forward: Any) -> Any:
+    def forwarding(request: Any, message: Any, source: str) -> Any:
+        return forward(request, message, source)._replace(idempotency_key="")
+
+    return forwarding
+
+
+def _believes_its_view(stack: Any, code: Any) -> int:
+    left = stack.claimed.left(credits_account(code), (code.definition.gift or {})["amount"])
+    return max(0, left)
+
+
+def _takes_any_balance(rows: Any, items: Any, meta: Any) -> None:
+    for item in items:
+        for posted in item.posted:
+            key = (meta.project_id, posted.account)
+            row = rows.get(engine.projections.ACCOUNTS, *key) or {}
+            changes = {"used": posted.used, "used_position": meta.position}
+            rows.put(engine.projections.ACCOUNTS, key, {**row, **changes})
+
+
 MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "records that were taken before are taken again": (
         (Consumer, "_fresh"),
@@ -95,6 +121,22 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "an order's version is not checked": (
         (ledger.domain.redeem, "_is_order_changed"),
         lambda _: lambda *_: False,
+    ),
+    "the engine passes a request on without its key": (
+        (runtime.requests, "forward_envelope"),
+        _keyless,
+    ),
+    "the engine believes that a card is empty": (
+        (engine.domain.stack.Run, "balance"),
+        lambda _: _believes_its_view,
+    ),
+    "the engine takes an older balance for a newer one": (
+        (engine.projections, "_apply_posted"),
+        lambda _: _takes_any_balance,
+    ),
+    "the engine answers 500 when its session ends": (
+        (runtime.requests, "INFRASTRUCTURE_ERRORS"),
+        lambda _: (OSError,),
     ),
     "one more than the limit is given": ((Account, "left_under"), lambda _: _unlimited),
 }

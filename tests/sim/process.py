@@ -17,7 +17,7 @@ from runtime.batches import Place
 from runtime.bus import Bus
 from runtime.inbox import Consumer
 from runtime.relay import Relay
-from runtime.service import Service
+from runtime.service import AnyConsumer, Service
 from tests.sim.bus import Fetcher, ProcessBus, Topics, partitions_of
 from tests.sim.chance import Chance
 from tests.sim.statements import Statements
@@ -27,6 +27,7 @@ CURRENT: ContextVar["Process"] = ContextVar("process")
 RESTART_S_MAX = 3
 FETCH_RECORDS_MAX = 6
 IDLE_S_MAX = 0.25
+PUBLISHERS = {"ledger"}
 CARE_S = 1.0
 
 
@@ -78,15 +79,16 @@ class Process:
         )
         service.bus = bus
         CURRENT.set(self)
-        if service.name == "ledger":
+        if service.name in PUBLISHERS:
             service.relay = Relay(service.settings, service.name, bus)
             self.run(service.relay.run())
         for worker in service.background:
             self.run(self._for_ever(worker))
         for consumer in service.consumers:
-            assert isinstance(consumer, Consumer)
-            fetcher = Fetcher(self.world.topics)
-            consumer._subscriber = consumer._kafka = fetcher
+            fetcher = Fetcher(self.world.topics, f"{service.name}.{consumer.name}")
+            consumer._subscriber = fetcher
+            if isinstance(consumer, Consumer):
+                consumer._kafka = fetcher
             self.fetchers[consumer.name] = fetcher
             self.run(self._fetch(consumer, fetcher))
             self.run(self._care(consumer))
@@ -160,7 +162,7 @@ class Process:
                 self.world.note(f"{self.name} {worker.__name__}: {error!r}")
                 await asyncio.sleep(CARE_S)
 
-    async def _fetch(self, consumer: Consumer, fetcher: Fetcher) -> None:
+    async def _fetch(self, consumer: AnyConsumer, fetcher: Fetcher) -> None:
         chance = self.world.chance
         while True:
             if fetcher.assigned and chance.happens("fetched_again"):
@@ -176,7 +178,7 @@ class Process:
             else:
                 await self.world.topics.wait(consumer.topics, IDLE_S_MAX)
 
-    async def _care(self, consumer: Consumer) -> None:
+    async def _care(self, consumer: AnyConsumer) -> None:
         while True:
             await asyncio.sleep(CARE_S)
             try:
@@ -218,20 +220,19 @@ class Group:
             }
             lost, new = fetcher.assigned - mine, mine - fetcher.assigned
             fetcher.assigned -= lost
-            if lost:
+            if lost and isinstance(consumer, Consumer):
                 consumer.on_revoked(lost)
             if new:
                 member.run(self._assign(consumer, fetcher, new))
 
-    async def _assign(self, consumer: Consumer, fetcher: Fetcher, new: set[Place]) -> None:
+    async def _assign(self, consumer: AnyConsumer, fetcher: Fetcher, new: set[Place]) -> None:
         for place in new:
-            fetcher.next[place] = 0
+            fetcher.next[place] = fetcher.topics.committed.get((fetcher.group, *place), 0)
         # Aiokafka logs a fault here and fetches from what it has; the offsets' own check mends it.
         with contextlib.suppress(OSError, asyncpg.PostgresError):
-            await consumer.on_assigned(new)
+            if isinstance(consumer, Consumer):
+                await consumer.on_assigned(new)
         fetcher.assigned |= new
 
-    def _of(self, process: Process) -> Consumer:
-        found = [one for one in process.service.consumers if one.name == self._consumer]
-        assert isinstance(found[0], Consumer)
-        return found[0]
+    def _of(self, process: Process) -> AnyConsumer:
+        return next(one for one in process.service.consumers if one.name == self._consumer)

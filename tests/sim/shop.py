@@ -1,35 +1,37 @@
-"""What a run is asked to do, and the callers that ask: they repeat themselves until they are answered.
+"""What a run is asked to do, and what a caller sends for it.
 
-The planner stands in for the engine: it makes plans from definitions that never change, and plans anew
-when the ledger hands a plan back.
+Codes and gift cards are named by what they are limited by (``uses/a``, ``credits/g``); in each project
+they are vouchers of their own.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from contracts import campaigns, gateway, ids
 from contracts.customers import Order, OrderUpdated
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
-from contracts.ledger import AdjustBalance, PlaceHold, Redeem, ReleaseHold
-from contracts.messages import Command
-from tests.oracle.machine import ORDERS, PROJECTS, START, postings_of, redeem_of, roll_back_of
+from contracts.errors import JsonObject
+from contracts.ledger import AdjustBalance, ReleaseHold, RollBack
+from contracts.messages import Event, Message
+from tests.oracle.machine import ORDERS, PROJECTS, START, roll_back_of
 from tests.oracle.redemptions import Definition, Take
 
+CARD = "credits/g"
 LIMITS: dict[str, int | None] = {
     "uses/a": 3,
     "uses/b": 1,
     "uses/c": 8,
-    "credits/g": 50,
+    CARD: 50,
     "uses/free": None,
 }
-OPERATIONS_MAX = 1000
 SHARED = sorted(LIMITS)
-"""What everybody takes from; besides, each session has a code of its own, good for one use."""
-LIMITS |= {f"uses/own-{number}": 1 for number in range(OPERATIONS_MAX)}
-SAID = {account: Definition(limit, version=0) for account, limit in LIMITS.items()}
+"""What everybody takes from; besides, twins have a code of their own, good for one use."""
+SAID_OF_CARD = Definition(LIMITS[CARD], version=1)
+ORDER_AMOUNT = 1000
 TWIN_SHARES = (0.0, 0.3, 1.0)
 """How often a session's hold and its redemption are asked for at once, as by two clicks."""
-TWIN_S = 0.04
+TWIN_S = 0.02
 SESSION_OPERATIONS = 5
 """So many operations share a session before the next one begins: first holds are where races are."""
 PARTS_MAX = 5
@@ -43,9 +45,9 @@ class Operation(NamedTuple):
     project: str
     name: str
     takes: tuple[Take, ...] = ()
+    """Of each code one use; of the card so many credits, if flexible as many as the order costs."""
     session: str | None = None
     order: str | None = None
-    order_version: int = 0
     of: str = ""
     """The redemption to give back."""
     amount: int = 0
@@ -63,6 +65,7 @@ def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
     weights = [chance.choice((0.2, 1, 1, 4)) * weight for weight in KINDS.values()]
     if twins == 1.0:
         weights = [kind == "hold" for kind in KINDS]
+        pace = 0.2  # who waits in a queue meets nobody
     made: list[Operation] = []
     at = 0.0
     for number in range(count):
@@ -77,7 +80,10 @@ def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
             own = (Take(f"uses/own-{number}", 1),)
             made[-1] = last._replace(takes=own)
             soon = last.at + TWIN_S * chance.random()
-            made.append(made[-1]._replace(at=soon, kind="redeem", name=f"r{number}", order=None))
+            twin = made[-1]._replace(at=soon, kind="redeem", name=f"r{number}", order=None)
+            # Another code in front: what orders the plan among the ledger's commands is another name.
+            more = (Take(f"uses/more-{number}", 1), *own) if chance.random() < 0.7 else own
+            made.append(twin._replace(takes=more))
             continue
         made.append(_operation(chance, at, kind, f"r{number}", redeemed, session))
     return tuple(made)
@@ -89,14 +95,13 @@ def _operation(
     project = chance.choice(PROJECTS)
     operation = Operation(at, kind, project, name)
     if kind in {"redeem", "hold"}:
+        chosen = chance.sample(SHARED, chance.choice((1, 1, 2, 3)))
         operation = operation._replace(
             takes=tuple(
-                Take(
-                    chance.choice(SHARED),
-                    chance.choice((1, 1, 1, 2, 20)),
-                    chance.random() < 0.3,
-                )
-                for _ in range(chance.choice((1, 1, 2, 3)))
+                Take(one, chance.choice((1, 2, 20)), chance.random() < 0.5)
+                if one == CARD
+                else Take(one, 1)
+                for one in chosen
             ),
             session=chance.choice((its, None)) if kind == "redeem" else None,
             order=chance.choice((None, None, *ORDERS)),
@@ -107,11 +112,94 @@ def _operation(
         known = chance.choice(redeemed)
         return operation._replace(project=known.project, of=known.name)
     return operation._replace(
-        order_version=chance.choice((0, 0, 0, 1, 2)),
         order=chance.choice(ORDERS) if kind == "cancel" else operation.order,
         amount=chance.choice((-60, -10, 5, 20, 0)),
         seconds=chance.choice((1, 2, 30)),
     )
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def code_of(name: str) -> str:
+    """Return the code of what is limited: ``a`` of ``uses/a``."""
+    return name.partition("/")[2]
+
+
+def account_of(project: str, name: str) -> str:
+    """Return the ledger's account: ``uses/<voucher>`` of ``uses/a``."""
+    kind, _, code = name.partition("/")
+    return f"{kind}/{ids.voucher_id(project, code)}"
+
+
+def accounts_asked(operation: Operation) -> dict[str, Take]:
+    """Return what may be taken of which account; of a card a use is counted too."""
+    asked = {}
+    for take in operation.takes:
+        account = account_of(operation.project, take.account)
+        asked[account] = take._replace(account=account)
+        if take.account == CARD:
+            use = account.replace("credits/", "uses/")
+            asked[use] = Take(use, 1)
+    return asked
+
+
+# -- definitions -----------------------------------------------------------------------------------
+
+
+def project_of(project: str) -> gateway.ProjectCreated:
+    """Return the event of a project."""
+    made = gateway.Project(
+        id=project,
+        name=project,
+        timezone="UTC",
+        currency="EUR",
+        created_at=START,
+        webhook_secret="cipher",
+    )
+    return gateway.ProjectCreated(project=made)
+
+
+def names_in(operations: Iterable[Operation]) -> list[str]:
+    """Return what must be defined for these operations."""
+    return sorted({*LIMITS, *(take.account for one in operations for take in one.takes)})
+
+
+def limit_of(name: str) -> int | None:
+    """Return the limit that a run begins with."""
+    return LIMITS.get(name, 1)
+
+
+def voucher_of(project: str, name: str) -> campaigns.VoucherCreated:
+    """Return the event of a code, or of the card."""
+    code, is_card = code_of(name), name == CARD
+    definition = campaigns.VoucherDefinition(
+        type="GIFT_VOUCHER" if is_card else "DISCOUNT_VOUCHER",
+        gift={"amount": LIMITS[CARD], "effect": "APPLY_TO_ORDER"} if is_card else None,
+        discount=None
+        if is_card
+        else {"type": "AMOUNT", "amount_off": 1, "effect": "APPLY_TO_ORDER"},
+        redemption={"quantity": None if is_card else limit_of(name)},
+    )
+    voucher = campaigns.Voucher(
+        id=ids.voucher_id(project, code), code=code, definition=definition, created_at=START
+    )
+    return campaigns.VoucherCreated(voucher=voucher, gift_amount=LIMITS[CARD] if is_card else None)
+
+
+def definitions_of(operations: Iterable[Operation]) -> list[tuple[str, str, str, Event]]:
+    """Return service, project, stream and event of all that must be there before anybody asks."""
+    names = names_in(operations)
+    made: list[tuple[str, str, str, Event]] = []
+    for project in PROJECTS:
+        made.append(("gateway", project, f"project-{project}", project_of(project)))
+        for name in names:
+            event = voucher_of(project, name)
+            made.append(("campaigns", project, f"voucher-{event.voucher.id}", event))
+    return made
+
+
+# -- requests --------------------------------------------------------------------------------------
 
 
 def cancellation(operation: Operation) -> OrderUpdated:
@@ -121,84 +209,59 @@ def cancellation(operation: Operation) -> OrderUpdated:
     return OrderUpdated(order=order, previous_status="CREATED")
 
 
-def command_of(operation: Operation) -> Command:
-    """Return the command that the caller sends."""
+def message_of(operation: Operation, redeemed: Mapping[str, str]) -> Message:
+    """Return what the caller sends; ``redeemed`` are the redemptions that have been answered."""
     if operation.kind == "redeem":
-        return plan(operation, 1, 1, operation.order_version, {})
-    if operation.kind == "roll_back":
-        return roll_back_of(operation.of, PARTS_MAX, f"rrf-{operation.name}")
-    if operation.kind == "top_up":
-        return AdjustBalance(
-            voucher_id="g",
-            voucher={"id": "g"},
-            account="credits/g",
-            unit="credit",
-            amount=operation.amount,
-            limit=LIMITS["credits/g"] or 0,
-            limit_version=0,
-            transaction_id=operation.name,
-        )
+        return PlanRedemption(stack=_stack(operation), now=START)
     if operation.kind == "hold":
-        return hold(operation, 1, {})
+        return ValidateStack(validation_id=operation.name, stack=_stack(operation), now=START)
+    if operation.kind == "roll_back":
+        found = redeemed.get(operation.of, f"r_{operation.of}")
+        return _roll_back(operation, found)
+    if operation.kind == "top_up":
+        return _top_up(operation)
     assert operation.kind == "release", operation.kind
     return ReleaseHold(session_key=operation.session or "")
 
 
-def amounts_of(operation: Operation, available: Mapping[str, int]) -> list[Take]:
-    """Return what is planned: as much as is there, where the amount may be chosen."""
-    left = dict(available)
-    planned = []
-    for take in operation.takes:
-        amount = take.amount
-        if take.is_flexible and take.account in left:
-            amount = max(min(amount, left[take.account]), 1)
-            left[take.account] -= amount
-        planned.append(take._replace(amount=amount))
-    return planned
-
-
-def plan(
-    operation: Operation, attempt: int, turn: int, version: int, available: Mapping[str, int]
-) -> Redeem:
-    """Return the plan of a redemption."""
-    known = (operation.order, version) if operation.order is not None else None
-    takes = [
-        # What does not even fit when it is planned anew is refused, not planned for ever.
-        take._replace(is_flexible=take.is_flexible and attempt < 3)
-        for take in amounts_of(operation, available)
-    ]
-    command = redeem_of(
-        operation.name, takes, SAID, operation.session, attempt, "WITH_ORDER", known
-    )
-    stack = command.plan.stack.model_copy(update={"tracking_id": operation.name})
-    changes = {"stack": stack, "turn": turn, "metadata": {"planned_on": version}}
-    return Redeem(plan=command.plan.model_copy(update=changes))
-
-
-def hold(operation: Operation, attempt: int, available: Mapping[str, int]) -> PlaceHold:
-    """Return the hold for a validation: of what fits."""
-    left = dict(available)
-    takes = []
-    for take in operation.takes:
-        amount = min(take.amount, left.get(take.account, take.amount))
-        left[take.account] = left.get(take.account, 10**6) - amount
-        takes += [take._replace(amount=amount)] if amount else []
-    stack = StackRequest(redeemables=[], tracking_id=operation.name)
-    return PlaceHold(
-        session_key=operation.session or "",
-        postings=postings_of(takes, SAID),
-        ttl_us=operation.seconds * 1_000_000,
-        order_id=operation.order,
-        validation=ValidateStack(
-            validation_id=operation.name, stack=stack, now=START, attempt=attempt
-        ),
-        answer={"valid": bool(takes), "id": operation.name},
+def _stack(operation: Operation) -> StackRequest:
+    session: JsonObject | None = None
+    if operation.session is not None:
+        session = {"type": "LOCK", "key": operation.session}
+        session |= {"ttl": operation.seconds, "ttl_unit": "SECONDS"}
+    order: JsonObject = {"amount": ORDER_AMOUNT}
+    if operation.order is not None:
+        order["id"] = operation.order
+    return StackRequest(
+        redeemables=[_redeemable(take) for take in operation.takes],
+        order=order,
+        session=session,
+        metadata={"operation": operation.name},
     )
 
 
-def again(request: PlanRedemption | ValidateStack, operations: Mapping[str, Operation]) -> Command:
-    """Return what the engine answers to what the ledger handed back."""
-    operation = operations[request.stack.tracking_id or ""]
-    if isinstance(request, ValidateStack):
-        return hold(operation, request.attempt, request.available)
-    return plan(operation, request.attempt, request.turn, request.order_version, request.available)
+def _redeemable(take: Take) -> JsonObject:
+    named: JsonObject = {"object": "voucher", "id": code_of(take.account)}
+    if take.account == CARD and not take.is_flexible:
+        named["gift"] = {"credits": take.amount}
+    return named
+
+
+def _roll_back(operation: Operation, redemption: str) -> RollBack:
+    command = roll_back_of(redemption, PARTS_MAX, f"rrf-{operation.name}")
+    rollback_ids = [f"rr-{operation.name}-{number}" for number in range(PARTS_MAX + 1)]
+    return command.model_copy(update={"rollback_ids": rollback_ids})
+
+
+def _top_up(operation: Operation) -> AdjustBalance:
+    code = code_of(CARD)
+    return AdjustBalance(
+        voucher_id=ids.voucher_id(operation.project, code),
+        voucher={"id": ids.voucher_id(operation.project, code), "code": code},
+        account=account_of(operation.project, CARD),
+        unit="credit",
+        amount=operation.amount,
+        limit=SAID_OF_CARD.limit or 0,
+        limit_version=SAID_OF_CARD.version,
+        transaction_id=operation.name,
+    )

@@ -34,10 +34,10 @@ class UnknownStatement(BaseException):
 class Statements:
     """Finds the function of a statement by its text."""
 
-    def __init__(self, projection: Projection | None = None) -> None:
+    def __init__(self, projection: Projection | None = None, schema: str = "gateway") -> None:
         self._known: dict[str, Function] = {}
         for table in projection.tables.values() if projection is not None else ():
-            self._known.update(_of_table(table))
+            self._known.update(_of_table(table, schema))
 
     def find(self, sql: str) -> Function:
         """Return the function; a statement that is unknown, or might be two, stops the run."""
@@ -462,10 +462,96 @@ async def read_holds(_: Connection, tx: Transaction) -> list[Row]:
     return [row for _, row in tx.scan("holds")]
 
 
+# -- the engine's replica --------------------------------------------------------------------------
+
+
+@statement("SELECT topic, partition, min(position) AS position FROM consumer_offsets")
+async def stored_positions(
+    _: Connection, tx: Transaction, consumers: list[str], topics: list[str]
+) -> list[Row]:
+    least: dict[tuple[str, int], int] = {}
+    for _key, row in tx.scan("consumer_offsets"):
+        if row["consumer"] in consumers and row["topic"] in topics:
+            place = (row["topic"], row["partition"])
+            least[place] = min(row["position"], least.get(place, row["position"]))
+    return [{"topic": t, "partition": n, "position": at} for (t, n), at in least.items()]
+
+
+@statement("^SELECT 'project' AS kind, project_id")
+async def known_facts(
+    _: Connection, tx: Transaction, projects: list[str], *columns: list[str]
+) -> list[Row]:
+    pairs = [list(zip(columns[at], columns[at + 1], strict=True)) for at in range(0, 8, 2)]
+    customers, tracked, catalogue, orders = pairs
+    if customers or tracked or catalogue:
+        message = "the simulation's shop has neither customers nor products"
+        raise UnknownStatement(message)
+    found = []
+    names = ("timezone", "stacking_rules", "first_day_of_week")
+    for project_id in dict.fromkeys(projects):
+        row = tx.get("projects", (project_id,))
+        if row is not None:
+            found.append(_fact("project", project_id, "", {name: row[name] for name in names}))
+    for key in orders:
+        row = tx.get("orders", key)
+        if row is not None:
+            doc = {"sent": row["sent"], "redeemed": row["redeemed"]}
+            found.append(_fact("order", *key, doc | {"version": row["redeemed_version"]}))
+    return found
+
+
+def _fact(kind: str, project_id: str, name: str, doc: Row) -> Row:
+    return {"kind": kind, "project_id": project_id, "id": name, "doc": doc}
+
+
+@statement("JOIN vouchers v ON v.project_id")
+async def read_vouchers(
+    _: Connection, tx: Transaction, projects: list[str], ids: list[str]
+) -> list[Row]:
+    if any(row["rule_id"] for _key, row in tx.scan("assignments")):
+        message = "the simulation's shop has no validation rules"
+        raise UnknownStatement(message)
+    rows = []
+    for project_id, name in zip(projects, ids, strict=True):
+        row = tx.get("vouchers", (project_id, name))
+        if row is not None:
+            campaign = tx.get("campaigns", (project_id, row["campaign_id"] or ""))
+            version = campaign and campaign["version"]
+            rules = {"rules": [], "rules_version": None}
+            rows.append(row | {"campaign_version": version} | rules)
+    return rows
+
+
+@statement("JOIN campaigns t ON t.project_id")
+async def read_campaigns(
+    _: Connection, tx: Transaction, projects: list[str], ids: list[str]
+) -> list[Row]:
+    return _of_columns(tx, "campaigns", projects, ids)
+
+
+@statement("SELECT t.project_id, t.account, t.used, t.adjusted, t.held")
+async def seen_accounts(
+    _: Connection, tx: Transaction, projects: list[str], names: list[str]
+) -> list[Row]:
+    return _of_columns(tx, "accounts", projects, names)
+
+
+@statement("SELECT t.project_id, t.session_key, t.amounts")
+async def seen_holds(
+    _: Connection, tx: Transaction, projects: list[str], keys: list[str]
+) -> list[Row]:
+    return _of_columns(tx, "holds", projects, keys)
+
+
+def _of_columns(tx: Transaction, table: str, projects: list[str], names: list[str]) -> list[Row]:
+    rows = [tx.get(table, key) for key in zip(projects, names, strict=True)]
+    return [row for row in rows if row is not None]
+
+
 # -- read models -----------------------------------------------------------------------------------
 
 
-def _of_table(table: Table) -> dict[str, Function]:
+def _of_table(table: Table, schema: str) -> dict[str, Function]:
     name, width = table.name, len(table.key)
 
     def row_of(values: tuple[Any, ...]) -> Row:
@@ -500,7 +586,7 @@ def _of_table(table: Table) -> dict[str, Function]:
     async def all_rows(_: Connection, tx: Transaction) -> list[Row]:
         return [row for _, row in tx.scan(name)]
 
-    everything = f"SELECT {', '.join(table.all_columns)} FROM gateway.{name}"
+    everything = f"SELECT {', '.join(table.all_columns)} FROM {schema}.{name}"
     return {
         everything: all_rows,
         table.select_sql: select_rows,

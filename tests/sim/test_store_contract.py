@@ -9,8 +9,14 @@ import asyncpg
 import pytest
 
 import runtime.inbox
-from contracts import topics
-from contracts.messages import Envelope
+from contracts import ids, topics
+from contracts.customers import Order, OrderUpdated
+from contracts.errors import ErrorBody
+from contracts.ledger import BalanceAdjusted, HeldBalance, HoldPlaced, Posting
+from contracts.messages import Envelope, Event
+from engine import app as engine_app
+from engine import queries as engine_queries
+from engine.projections import PROJECTION as REPLICA
 from ledger import queries
 from ledger.app import build
 from ledger.domain.accounts import Account
@@ -25,6 +31,7 @@ from runtime.testing import Harness
 from runtime.testing.harness import MemoryBus
 from tests.oracle.machine import START, redeem_of
 from tests.oracle.redemptions import Definition, Take
+from tests.sim import shop
 from tests.sim.statements import Statements
 from tests.sim.store import Connection, Pool, Schema
 
@@ -283,6 +290,136 @@ async def test_offsets_events_accounts_and_reply_are_one(
     assert stored[record.topic, 0]["next_offset"] == 2
     sent = copy.copy(service.bus.sent)  # type: ignore[attr-defined]
     assert len(sent) == (1 if is_committed else 2), "what was answered before is answered again"
+
+
+# -- the engine's replica --------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def memory_engine() -> Service:
+    one = engine_app.build(Settings())
+    schema, statements = Schema(), Statements(REPLICA, "engine")
+    one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
+    one.bus = MemoryBus()
+    return one
+
+
+@pytest.fixture
+async def postgres_engine(leased_settings: Settings) -> AsyncIterator[Service]:
+    async with Harness(engine_app.build(leased_settings)) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_engine", pytest.param("postgres_engine", marks=pytest.mark.integration)]
+)
+def engine(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+CARD = shop.account_of("p1", shop.CARD)
+HELD = shop.account_of("p1", "uses/a")
+
+
+def _told() -> list[tuple[str, Event]]:
+    balances = [HeldBalance(account=HELD, unit="use", held=1, used=0, available=2)]
+    error = ErrorBody(code=400, key="quantity_exceeded", message="too little")
+    held = Posting(account=HELD, contra="world", unit="use", amount=1, limit=3, error=error)
+    order = Order(id="ord_a", status="CANCELED", created_at=START)
+    return [
+        ("gateway", shop.project_of("p1")),
+        ("gateway", shop.project_of("p2")),
+        ("campaigns", shop.voucher_of("p1", "uses/a")),
+        ("campaigns", shop.voucher_of("p1", shop.CARD)),
+        ("customers", OrderUpdated(order=order, previous_status="CREATED")),
+        (
+            "ledger",
+            BalanceAdjusted(
+                transaction_id="t1",
+                voucher={},
+                account=CARD,
+                unit="credit",
+                amount=5,
+                limit=50,
+                limit_version=1,
+                used=7,
+                available=48,
+                adjusted_at=START,
+            ),
+        ),
+        (
+            "ledger",
+            HoldPlaced(
+                session_key="s", held=[held], balances=balances, expires_at=START, placed_at=START
+            ),
+        ),
+    ]
+
+
+async def _read(engine: Service, told: list[tuple[str, Event]]) -> None:
+    """Let the projection take the events, each log in its own partition 0."""
+    consumer: Any = engine.consumers[0]
+    counts: dict[str, int] = {}
+    async with engine.pool.acquire() as connection:
+        await consumer._ensure_offsets(connection, {(topics.events(one), 0) for one, _ in told})
+    for source, event in told:
+        number = counts[source] = counts.get(source, 0) + 1
+        envelope = Envelope(
+            id=f"{source}-{number}",
+            type=event.TYPE,
+            source=source,
+            time=START,
+            project_id="p1",
+            stream=f"stream-{number}",
+            stream_version=1,
+            position=number,
+            previous_position=number - 1,
+        )
+        headers = tuple(envelope.to_headers())
+        topic = topics.events(source)
+        await consumer.take([Record(topic, 0, number - 1, b"k", event.to_json(), headers)])
+
+
+async def test_the_engine_finds_what_its_projection_has_applied(engine: Service) -> None:
+    await _read(engine, _told())
+    code, card = (ids.voucher_id("p1", shop.code_of(one)) for one in ("uses/a", shop.CARD))
+    orders = [("p1", "ord_a"), ("p2", "ord_a")]
+    async with engine.pool.acquire() as connection:
+        wanted = engine_queries.Wanted(["p1", "p2", "p3"], [], [], [], orders)
+        found = await engine_queries.known(connection, wanted)
+        keys = [("p1", code), ("p1", card), ("p2", code), ("p1", "v_none")]
+        vouchers = await engine_queries.vouchers(connection, keys)
+        accounts = await engine_queries.accounts(
+            connection, [("p1", CARD), ("p1", HELD), ("p2", HELD)]
+        )
+        holds = await engine_queries.holds(connection, [("p1", "s"), ("p2", "s")])
+        assert await engine_queries.campaign_documents(connection, [("p1", "camp_none")]) == {}
+    shown = {"timezone": "UTC", "stacking_rules": {}, "first_day_of_week": 0}
+    assert found.projects == {"p1": shown, "p2": shown}
+    assert list(found.orders) == [("p1", "ord_a")]
+    order = found.orders["p1", "ord_a"]
+    assert (order["sent"]["status"], order["redeemed"], order["version"]) == (
+        "CANCELED",
+        None,
+        None,
+    )
+    assert set(vouchers) == {("p1", code), ("p1", card)}
+    row = vouchers["p1", code]
+    assert (row["code"], row["active"], row["version"], row["definition"]["redemption"]) == (
+        "a",
+        True,
+        1,
+        {"quantity": 3},
+    )
+    assert (row["campaign_version"], row["rules"], row["rules_version"]) == (None, [], None)
+    assert {key: (one["used"], one["adjusted"], one["held"]) for key, one in accounts.items()} == {
+        ("p1", CARD): (7, 5, None),
+        ("p1", HELD): (None, None, 1),
+    }
+    assert holds == {("p1", "s"): {HELD: 1}}
+    stored = await engine._stored_positions([("ledger", 0), ("campaigns", 0), ("catalog", 0)])
+    assert dict(stored) == {("ledger", 0): 2, ("campaigns", 0): 2}
 
 
 def _record(command: Any) -> Record:

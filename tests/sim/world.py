@@ -1,4 +1,4 @@
-"""One run: two ledgers and two readers, callers, faults; then calm, until all is answered and read.
+"""One run: engines, ledgers and readers, two of each, callers, faults; then calm, until all is answered.
 
 ``run(Run(seed))`` returns what was wrong. The same run does the same things again, step by step, as its
 trace says.
@@ -18,15 +18,16 @@ import structlog
 import runtime.inbox
 import runtime.relay
 from contracts import topics as topic_names
-from contracts.engine import PlanRedemption, ValidateStack
-from contracts.ledger import Plan, Redeem
-from contracts.messages import Command, Envelope, Reply
+from contracts.ledger import PlaceHold, Plan, Redeem, RollBack
+from contracts.messages import Envelope, Event, Message, Reply
+from engine import app as engine_app
+from engine.projections import PROJECTION as REPLICA
 from gateway.read_models import PROJECTION
 from ledger import app as ledger_app
 from ledger.audit import audit
 from runtime import clock, event_store, ids, log
 from runtime.audit import all_events, check_log, check_relay, compare
-from runtime.bus import Outgoing, forward_envelope, outgoing
+from runtime.bus import Outgoing, outgoing
 from runtime.consumer import ProjectionConsumer
 from runtime.service import Service
 from runtime.settings import Settings
@@ -34,7 +35,7 @@ from tests.oracle.machine import START
 from tests.sim import shop
 from tests.sim.bus import Topics
 from tests.sim.chance import KINDS, Chance, Fault
-from tests.sim.judge import Answered, Judge
+from tests.sim.judge import Answered, Judge, Sent
 from tests.sim.loop import NothingLeftToDo, VirtualLoop
 from tests.sim.process import CURRENT, IDLE_S_MAX, RESTART_S_MAX, Group, Process
 from tests.sim.shop import Operation
@@ -44,6 +45,8 @@ from tests.sim.store import Connection, Schema
 PARTITIONS = 3
 CALM_S = 400.0
 """After the last fault everything must be done in this time."""
+FAULTS_S = 20.0
+"""So long there are faults after the last request."""
 ANSWER_S = 2.0
 REPLIES = topic_names.GATEWAY_REPLIES
 SIZE = 60
@@ -85,18 +88,30 @@ class World:
         self.broken: list[BaseException] = []
         """What ended a part of a process that never ends: a fault of the simulation, or of ours."""
         self._run = wanted
-        self._operations = {one.name: one for one in wanted.operations}
-        self._schemas = {"ledger": Schema(), "gateway": Schema()}
-        self._statements = {"ledger": Statements(), "gateway": Statements(PROJECTION)}
+        self._schemas = {"ledger": Schema(), "gateway": Schema(), "engine": Schema()}
+        self._statements = {
+            "ledger": Statements(),
+            "gateway": Statements(PROJECTION),
+            "engine": Statements(REPLICA, "engine"),
+        }
         self._groups = {
+            ("engine", "requests"): Group("requests", PARTITIONS),
+            ("engine", "projection"): Group("projection", PARTITIONS),
             ("ledger", "commands"): Group("commands", PARTITIONS),
             ("ledger", "reactions"): Group("reactions", PARTITIONS),
             ("gateway", "projection"): Group("projection", PARTITIONS),
         }
         self._replies: dict[str, list[Reply]] = {}
         self._open: dict[str, tuple[int, int]] = {}
-        self._customers_position = dict.fromkeys(range(PARTITIONS), 0)
-        self._customers_next = 0
+        self._redeemed: dict[str, str] = {}
+        """The redemption of each operation that was answered; of a failed one the failed one's."""
+        self._rolled_back: dict[str, str] = {}
+        self._told: list[tuple[Event, Envelope]] = []
+        """What services say that are stood in for."""
+        self._newest: dict[tuple[str, int], int] = {}
+        self._last = max((one.at for one in wanted.operations), default=0.0)
+        self._is_open = asyncio.Event()
+        """The engine knows what is offered."""
 
     def note(self, text: str) -> None:
         """Write a line of the trace."""
@@ -136,22 +151,26 @@ class World:
 
     async def ask(self, operation: Operation) -> None:
         """Ask until there is a definitive answer; the key is always the same."""
+        await self._is_open.wait()
         await asyncio.sleep(operation.at)
         if operation.kind == "cancel":
-            self._cancel(operation)
+            event = shop.cancellation(operation)
+            self._tell("customers", operation.project, f"order-{operation.order}", event)
             return
         log = self._schemas["ledger"].tables["events"].values()
         begun = max((row["position"] for row in log), default=0)
         self._open[operation.name] = (begun, begun)
-        command = shop.command_of(operation)
+        message = shop.message_of(operation, self._redeemed)
+        if isinstance(message, RollBack):
+            self._rolled_back[operation.name] = message.redemption_id
+        is_for_engine = operation.kind in {"redeem", "hold"}
+        topic = topic_names.ENGINE_REQUESTS if is_for_engine else topic_names.commands("ledger")
         attempts = 0
         while operation.name not in self._replies:
             attempts += 1
-            envelope = self._envelope(operation, command, attempts)
+            envelope = self._envelope(operation, message, attempts)
             if not self.chance.happens("message_lost"):
-                self._send(
-                    outgoing(topic_names.commands("ledger"), operation.name, command, envelope)
-                )
+                self._send(outgoing(topic, operation.name, message, envelope))
             await self._heard(operation.name)
 
     async def _heard(self, name: str) -> None:
@@ -166,10 +185,10 @@ class World:
             number = self.chance.number(PARTITIONS)
         self.topics.append(out._replace(partition=number))
 
-    def _envelope(self, operation: Operation, command: Command, attempt: int) -> Envelope:
+    def _envelope(self, operation: Operation, message: Message, attempt: int) -> Envelope:
         return Envelope(
             id=f"{operation.name}.{attempt}",
-            type=command.TYPE,
+            type=message.TYPE,
             source="gateway",
             time=clock.now(),
             project_id=operation.project,
@@ -179,25 +198,47 @@ class World:
             fingerprint=operation.name,
         )
 
-    def _cancel(self, operation: Operation) -> None:
-        event = shop.cancellation(operation)
-        stream = f"order-{operation.order}"
-        number = event_store.partition_of(operation.project, stream, PARTITIONS)
-        self._customers_next += 1
-        envelope = Envelope(
-            id=operation.name,
-            type=event.TYPE,
-            source="customers",
-            time=clock.now(),
-            project_id=operation.project,
-            stream=stream,
-            stream_version=1,
-            position=self._customers_next,
-            previous_position=self._customers_position[number],
+    def _tell(self, service: str, project: str, stream: str, event: Event) -> None:
+        """Publish an event of a service that is stood in for, as its relay would."""
+        number = event_store.partition_of(project, stream, PARTITIONS)
+        position = 1 + max(
+            (at for (owner, _), at in self._newest.items() if owner == service), default=0
         )
-        self._customers_position[number] = self._customers_next
-        out = outgoing(topic_names.events("customers"), stream, event, envelope)
+        versions = sum(one.stream == stream and one.source == service for _, one in self._told)
+        envelope = Envelope(
+            id=f"{service}-{position}",
+            type=event.TYPE,
+            source=service,
+            time=clock.now(),
+            project_id=project,
+            stream=stream,
+            stream_version=versions + 1,
+            position=position,
+            previous_position=self._newest.get((service, number), 0),
+        )
+        self._newest[service, number] = position
+        self._told.append((event, envelope))
+        out = outgoing(topic_names.events(service), stream, event, envelope)
         self.topics.append(out._replace(partition=number))
+
+    async def define(self) -> None:
+        """Say what is offered, and let callers in when the engine knows it."""
+        for service, project, stream, event in shop.definitions_of(self._run.operations):
+            self._tell(service, project, stream, event)
+        while not self._has_read("engine", "gateway", "campaigns"):
+            await asyncio.sleep(0.05)
+        self._is_open.set()
+        asyncio.get_running_loop().call_later(self._last + FAULTS_S, self._calm)
+
+    def _has_read(self, service: str, *sources: str) -> bool:
+        """Whether the projection of a service has applied all that the topics hold."""
+        stored = self._schemas[service].tables["consumer_offsets"]
+        return all(
+            stored.get(("projection", topic, number), {"next_offset": 0})["next_offset"]
+            >= len(self.topics.places[topic, number])
+            for topic in map(topic_names.events, sources)
+            for number in range(PARTITIONS)
+        )
 
     async def hear(self) -> None:
         """Take replies to their callers."""
@@ -211,46 +252,31 @@ class World:
                     self.note(f"{name} is answered {reply.status}")
                     if reply.retry_after_s is None:
                         self._replies.setdefault(name, []).append(reply)
+                        self._learn(name, reply)
                         begun = self._open[name][0]
                         now = self._schemas["ledger"].sequences["position"]
                         self._open[name] = (begun, now)
             await self.topics.wait([REPLIES], IDLE_S_MAX)
 
-    async def plan(self) -> None:
-        """Plan anew what the ledger hands back, as the engine does."""
-        read = dict.fromkeys(range(PARTITIONS), 0)
-        while True:
-            for number in read:
-                place = (topic_names.ENGINE_REQUESTS, number)
-                for record in self.topics.fetch(place, read[number], 100):
-                    read[number] += 1
-                    envelope = Envelope.from_headers(record.headers)
-                    kinds = {one.TYPE: one for one in (PlanRedemption, ValidateStack)}
-                    request = kinds[envelope.type].from_json(record.value or b"")
-                    command = shop.again(request, self._operations)
-                    self.note(f"{envelope.subject} is planned again")
-                    self._send(
-                        outgoing(
-                            topic_names.commands("ledger"),
-                            envelope.subject,
-                            command,
-                            forward_envelope(envelope, command, "engine"),
-                        )
-                    )
-            await self.topics.wait([topic_names.ENGINE_REQUESTS], IDLE_S_MAX)
+    def _learn(self, name: str, reply: Reply) -> None:
+        """Keep the id of the redemption that was answered, for whoever gives it back."""
+        told = (reply.body or {}).get("redemption")
+        if told is not None and "rollback" not in (reply.body or {}):
+            root = told.get("redemption_id") or told.get("parent_id")
+            self._redeemed[name] = root or told["items"][0]["redemption_id"]
 
     # -- the end -----------------------------------------------------------------------------------
 
     async def live(self) -> None:
         """Run until everybody is answered and everything is read; raises ``TimeoutError``."""
         loop = asyncio.get_running_loop()
-        helpers = [loop.create_task(one) for one in (self.hear(), self.plan(), self.reassign())]
-        for name in ("ledger-1", "ledger-2", "gateway-1", "gateway-2"):
-            self.start(name)
+        helpers = [loop.create_task(one) for one in (self.hear(), self.reassign())]
+        for service in self._schemas:
+            for number in (1, 2):
+                self.start(f"{service}-{number}")
+        helpers.append(loop.create_task(self.define()))
         askers = [loop.create_task(self.ask(one)) for one in self._run.operations]
-        last = max((one.at for one in self._run.operations), default=0.0)
-        loop.call_later(last + 20.0, self._calm)
-        async with asyncio.timeout(last + CALM_S):
+        async with asyncio.timeout(self._last + CALM_S):
             while not (all(asker.done() for asker in askers) and self._is_done()):
                 for one in (*helpers, *askers):
                     if one.done() and one.exception() is not None:
@@ -265,31 +291,32 @@ class World:
     def _is_done(self) -> bool:
         if not self.chance.is_calm:
             return False
-        ledger, gateway = self._schemas["ledger"], self._schemas["gateway"]
+        ledger = self._schemas["ledger"]
         cursor = ledger.tables["relay_cursor"][(True,)]
         if any(row["postings"] for row in ledger.tables["holds"].values()):
             return False
         newest = max((row["position"] for row in ledger.tables["events"].values()), default=0)
         if cursor["position"] < newest:
             return False
-        topic = topic_names.events("ledger")
-        stored = gateway.tables["consumer_offsets"]
-        return all(
-            stored.get(("projection", topic, number), {"next_offset": 0})["next_offset"]
-            >= len(self.topics.places[topic, number])
-            for number in range(PARTITIONS)
-        )
+        sources = (service for service in engine_app.SOURCES if service != "ledger")
+        return self._has_read("gateway", "ledger") and self._has_read("engine", "ledger", *sources)
 
-    def _plans(self) -> dict[str, list[Plan]]:
-        """Return the plans of each operation that were sent to the ledger."""
-        plans: dict[str, list[Plan]] = defaultdict(list)
+    def _sent(self) -> Sent:
+        """Return what was sent to the ledger."""
+        plans: dict[str, Plan] = {}
+        holds: dict[str, list[PlaceHold]] = defaultdict(list)
         for number in range(PARTITIONS):
             for stored in self.topics.places[topic_names.commands("ledger"), number]:
                 envelope = Envelope.from_headers(stored.record.headers)
+                body = stored.record.value or b""
                 if envelope.type == Redeem.TYPE:
-                    command = Redeem.from_json(stored.record.value or b"")
-                    plans[envelope.subject].append(command.plan)
-        return plans
+                    plan = Redeem.from_json(body).plan
+                    plans[plan.failed_redemption_id] = plan
+                    if plan.redemptions:
+                        plans[plan.parent_id or plan.redemptions[0].redemption_id] = plan
+                elif envelope.type == PlaceHold.TYPE:
+                    holds[envelope.subject].append(PlaceHold.from_json(body))
+        return Sent(plans, holds, self._rolled_back)
 
     async def findings(self) -> list[str]:
         """Judge the log and the answers, audit the tables."""
@@ -300,22 +327,27 @@ class World:
             name: Answered(self._replies.get(name, []), *between)
             for name, between in self._open.items()
         }
-        found = Judge(self._run.operations, answered, self._plans()).judge(events)
+        found = Judge(self._run.operations, answered, self._sent()).judge(events)
         found += await audit(connection) + await check_log(connection, "ledger")
         found += await check_relay(connection, "ledger")
-        found += [
-            f"gateway: dead letter {row}" for row in self._schemas["gateway"].tables["dead_letters"]
-        ]
-        return found + await compare(reader, "gateway", PROJECTION, events)
+        for name in ("gateway", "engine"):
+            letters = self._schemas[name].tables["dead_letters"].values()
+            found += [f"{name}: dead letter: {row['reason']}" for row in letters]
+        found += await compare(reader, "gateway", PROJECTION, events)
+        replica: Any = Connection(self._schemas["engine"], self._statements["engine"])
+        return found + await compare(replica, "engine", REPLICA, [*events, *self._told])
 
 
 SETTINGS = Settings(event_partitions=PARTITIONS)
 """Shared by all processes: to read them takes a tenth of a short run."""
 
 
+REAL = {"ledger": ledger_app.build, "engine": engine_app.build}
+
+
 def _build(service: str) -> Service:
-    if service == "ledger":
-        return ledger_app.build(SETTINGS)
+    if service in REAL:
+        return REAL[service](SETTINGS)
     projection = ProjectionConsumer(PROJECTION, [topic_names.events("ledger")])
     return Service("gateway", SETTINGS, consumers=[projection])
 

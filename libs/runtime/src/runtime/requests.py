@@ -17,6 +17,7 @@ from runtime import batches, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.consumer import result_of, unavailable
+from runtime.database import INFRASTRUCTURE_ERRORS
 from runtime.inbox import CORRELATION_IDS_MAX, Host, Result, correlation_id, tell_results
 
 logger = structlog.get_logger()
@@ -109,8 +110,8 @@ class RequestConsumer:
     async def _answer_later(self, asked: Asked) -> None:
         try:
             await self.host.positions.wait(asked[0].after, self.host.settings.projection_wait_s)
-        except Unavailable as error:
-            answer = unavailable(error)
+        except (Unavailable, *INFRASTRUCTURE_ERRORS) as error:
+            answer = unavailable(Unavailable(str(error)))
             sends = self._send(asked[0], answer)
             self._tell([asked], [answer], self.host.settings.projection_wait_s)
         else:
@@ -145,9 +146,12 @@ class RequestConsumer:
         except DomainError as error:
             body = error.body()
             return Reply(status=body.code, error=body)
-        except (OSError, Unavailable) as error:
-            return unavailable(Unavailable(str(error)))
-        except Exception:
+        except Unavailable as error:
+            return unavailable(error)
+        except Exception as error:
+            # What asyncpg raises for an argument of the wrong type is an InterfaceError too, and ours.
+            if isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError):
+                return unavailable(Unavailable(str(error)))
             logger.exception("request_failed", correlation_id=asked[0].correlation_id)
             error_body = ErrorBody(code=500, key="internal_error", message="Internal error")
             return Reply(status=500, error=error_body)
