@@ -24,7 +24,7 @@ from contracts.messages import Envelope
 from runtime import batches, clock, ids, limits, log, metrics, read_model
 from runtime.bus import Bus, KafkaBus
 from runtime.consumer import ProjectionConsumer
-from runtime.database import Pool, open_pool
+from runtime.database import Pool, connect, open_pool
 from runtime.inbox import Consumer
 from runtime.positions import Key, Positions
 from runtime.relay import Relay
@@ -169,14 +169,17 @@ class Service:
 
     async def _renew_read_models(self) -> None:
         """Have those folded again that an older version of this service folded otherwise."""
-        for consumer in self.consumers:
-            if not isinstance(consumer, ProjectionConsumer):
-                continue
-            async with self.pool.acquire() as connection:
-                if await read_model.set_back_if_outdated(
+        connection = await connect(self.settings, self.name)  # emptying a large one takes its time
+        try:
+            for consumer in self.consumers:
+                if isinstance(
+                    consumer, ProjectionConsumer
+                ) and await read_model.set_back_if_outdated(
                     connection, consumer.projection, consumer.name
                 ):
                     logger.info("read_model_outdated", consumer=consumer.name)
+        finally:
+            await connection.close()
 
     async def _catch_up(self) -> None:
         """Wait until the read models show what there was at the start."""
