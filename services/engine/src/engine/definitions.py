@@ -50,6 +50,7 @@ class Definitions:
         self._campaigns: _Cache[Campaign] = _Cache()
         self._made: _Cache[Definition] = _Cache()
         self._rules: _Cache[CompiledRule] = _Cache()
+        self._sets: _Cache[tuple[CompiledRule, ...]] = _Cache()
         self._segments: _Cache[Segment] = _Cache()
         self._collections: _Cache[ProductCollection] = _Cache()
 
@@ -103,7 +104,7 @@ class Definitions:
 
     def code(self, row: asyncpg.Record) -> Code:
         """Return a code with its definition; raises ``Unavailable`` while a part has not arrived."""
-        rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+        rules = self._assigned(row)
         return Code(
             id=row["id"],
             code=row["code"],
@@ -118,7 +119,7 @@ class Definitions:
 
     def tier(self, row: asyncpg.Record) -> Code:
         """Return a promotion tier; raises ``Unavailable`` while its campaign or a rule has not arrived."""
-        rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+        rules = self._assigned(row)
         campaign = self._campaign(row)
         assert campaign is not None, "a tier has a campaign"
         key, version = (row["project_id"], row["id"]), (row["campaign_version"], row["version"])
@@ -142,7 +143,7 @@ class Definitions:
 
     def campaign(self, row: asyncpg.Record) -> tuple[Campaign, Code]:
         """Return a campaign and a code of it that nobody has drawn yet; raises ``Unavailable``."""
-        rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+        rules = self._assigned(row)
         campaign = self._campaign(row)
         assert campaign is not None, "the row is a campaign's"
         key, version = (row["project_id"], row["id"]), (row["campaign_version"], None)
@@ -169,6 +170,18 @@ class Definitions:
         """Return the type of the campaign that a code or tier belongs to."""
         campaign = self._campaign(row)
         return campaign.campaign_type if campaign is not None else None
+
+    def _assigned(self, row: asyncpg.Record) -> tuple[CompiledRule, ...]:
+        """Return the rules assigned to a code: the same tuple for all codes with the same versions."""
+        named = tuple(row["rules"])
+        if not named:
+            return ()
+        key = (row["project_id"], named[0])
+        rules = self._sets.get(key, named)
+        if rules is None:
+            rules = tuple(self._rule(row["project_id"], *pair) for pair in _rule_versions(row))
+            self._sets.put(key, named, rules)
+        return rules
 
     def _rule(self, project_id: str, rule_id: str, version: int) -> CompiledRule:
         rule = self._rules.get((project_id, rule_id), version)

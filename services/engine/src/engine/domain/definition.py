@@ -38,7 +38,7 @@ class Definition(NamedTuple):
     campaign_name: str | None
     shown: JsonObject
     """The part of the voucher's public shape that follows from the definition."""
-    recipes: dict[tuple[int, ...], Any]
+    recipes: dict[int, Any]
     """How it is applied, by the rules assigned to the code (:mod:`engine.domain.recipe`)."""
 
 
@@ -65,7 +65,7 @@ class Code(NamedTuple):
     @property
     def uses_account(self) -> str:
         """The ledger's account of its uses."""
-        return f"tier-uses/{self.id}" if self.is_tier else f"uses/{self.id}"
+        return f"uses/{self.id}" if self.object == "voucher" else f"tier-uses/{self.id}"
 
 
 def efforts_of(code: Code) -> list[Effort]:

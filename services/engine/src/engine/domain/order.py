@@ -464,10 +464,13 @@ def _resolve(
     if sku:
         product_id = sku["product_id"]
     product = dict(facts.catalogue.get(product_id or "", {}))
-    sent_product = payload.json_object(f"{path}.product", sent.get("product") or {})
-    sent_sku = payload.json_object(f"{path}.sku", sent.get("sku") or {})
-    _overlay(f"{path}.product", product, sent_product, product_id)
-    _overlay(f"{path}.sku", sku, sent_sku, sku_id)
+    if product_id is not None:
+        product["id"] = product_id
+    if sku_id is not None:
+        sku["id"] = sku_id
+    for name, known in (("product", product), ("sku", sku)):
+        if sent.get(name):
+            _overlay(f"{path}.{name}", known, payload.json_object(f"{path}.{name}", sent[name]))
     if product_id:
         shown["product_id"] = product_id
         shown["product"] = _shown(product, ("id", "source_id", "name", "price"))
@@ -477,7 +480,7 @@ def _resolve(
     return product, sku
 
 
-def _overlay(path: str, known: JsonObject, sent: JsonObject, object_id: str | None) -> None:
+def _overlay(path: str, known: JsonObject, sent: JsonObject) -> None:
     """Put what the request says of a product over what the catalogue says."""
     for name in ("name", "sku", "source_id"):
         if sent.get(name) is not None:
@@ -490,8 +493,6 @@ def _overlay(path: str, known: JsonObject, sent: JsonObject, object_id: str | No
         known["metadata"] = {**(known.get("metadata") or {}), **metadata}
     if sent.get("attributes") is not None:
         known["attributes"] = _attributes(f"{path}.attributes", sent["attributes"])
-    if object_id is not None:
-        known["id"] = object_id
 
 
 def _attributes(path: str, value: Any) -> Any:
@@ -552,11 +553,6 @@ class Moment(NamedTuple):
     def to_json(self) -> JsonObject:
         """Return the order in the public shape."""
         return _order_json(self)
-
-
-def step_of(cart: Cart, customer_id: str | None) -> Moment:
-    """Return the order with what the last redeemable did."""
-    return Moment(cart, customer_id, cart.state, cart.before)
 
 
 def order_json(cart: Cart, customer_id: str | None) -> JsonObject:

@@ -56,8 +56,8 @@ class Recipe(NamedTuple):
 
 def recipe_of(code: Code) -> Recipe:
     """Return the recipe of a code."""
-    # The recipe keeps the rules, so that their ids are theirs for as long as it is there.
-    recipes, key = code.definition.recipes, tuple(map(id, code.rules))
+    # The recipe keeps the rules, so that their id is theirs for as long as it is there.
+    recipes, key = code.definition.recipes, id(code.rules)
     recipe: Recipe | None = recipes.get(key)
     if recipe is None:
         if len(recipes) >= limits.RECIPES_PER_DEFINITION_MAX:

@@ -5,7 +5,6 @@ refuse (``must_suffice``).
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
@@ -31,7 +30,7 @@ from engine.domain.effort import refuse_too_complex, trials_of
 from engine.domain.explain import Heard, amounts_of, explanation, hear
 from engine.domain.facts import Facts, Spent
 from engine.domain.limit_rules import Limit
-from engine.domain.order import Cart, Moment, OrderFacts, State, read_cart, step_of
+from engine.domain.order import Cart, Moment, OrderFacts, State, read_cart
 from engine.domain.pricing import (
     Priced,
     apply_discount,
@@ -43,7 +42,7 @@ from engine.domain.recipe import Recipe, recipe_of
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Verdicts, bundle_of, verdicts_after, verdicts_of, violation_of
-from engine.domain.snapshot import PromotionStack, Snapshot
+from engine.domain.snapshot import Snapshot
 from engine.domain.stacking import (
     EXCLUSIVE,
     Admission,
@@ -57,27 +56,24 @@ from engine.domain.stacking import (
 )
 
 
-@dataclass(slots=True)
 class Step:
     """What became of one redeemable: applied (``priced``), refused (``error``) or skipped."""
 
-    place: int
-    """Its place in the request, or in the promotion stack."""
-    redeemable: Redeemable
-    code: Code | None
-    stack: PromotionStack | None = None
     priced: Priced | None = None
     error: Refusal | None = None
     skipped: str | None = None
     other_claims: Sequence[Claim] = ()
     """Of one that applies, besides that on one use."""
-    taken: int = 0
+    taken = 0
     bundle: JsonObject | None = None
     """What the order has of the bundle that a refused redeemable asks for."""
     order: Moment | None = None
     """The order's cumulative state after this step."""
     explanation: JsonObject | None = None
     """Where it was asked for."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.place, self.redeemable, self.code, self.stack = candidate
 
     @property
     def claims(self) -> list[Claim]:
@@ -282,7 +278,7 @@ class Run:
 
     def take(self, candidate: Candidate) -> None:
         """Take the next redeemable."""
-        step = Step(*candidate)
+        step = Step(candidate)
         self.steps.append(step)
         code = step.code
         if self.needs_all and self.has_refused:
@@ -356,7 +352,10 @@ class Run:
 
     def shown_order(self) -> Moment | None:
         """Return the order as it is now; None where there is none."""
-        return step_of(self.cart, self.customer_id) if self.cart is not None else None
+        cart = self.cart
+        if cart is None:
+            return None
+        return Moment(cart, self.customer_id, cart.state, cart.before)
 
     def _check(self, code: Code, recipe: Recipe, use: str) -> Refusal | None:
         """Return why the code may not be used, before anything is priced."""

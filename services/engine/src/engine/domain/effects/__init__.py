@@ -34,8 +34,11 @@ LINE_EFFECTS: dict[tuple[str, str], LineEffect] = {
     ("FIXED", "APPLY_TO_ITEMS"): fixed.apply_to_items,
 }
 
-WholeLines = Callable[[Sequence[int], Sequence[int], Sequence[int]], Sequence[int]]
-"""Gets of whole lines what the discount is computed from, what is left of them, and their units."""
+WholeLines = Callable[[Sequence[int], Sequence[int], Sequence[int]], list[int]]
+"""Gets of whole lines what the discount is computed from, what is left of them, and their units.
+
+Returns what it takes of each, never more than is left.
+"""
 
 WHOLE_LINES: dict[tuple[str, str], Callable[[Discount], WholeLines]] = {
     ("AMOUNT", "APPLY_TO_ITEMS"): amount.of_whole_lines,
@@ -91,10 +94,13 @@ def take_from_whole_lines(
     quantities, bases = units.quantities, units.amounts if is_initial else left
     lines = len(left)
     if places is not None:
-        left = [left[place] for place in places]
-        bases = [bases[place] for place in places]
+        chosen = [left[place] for place in places]
+        bases = [bases[place] for place in places] if is_initial else chosen
+        left = chosen
         quantities = [quantities[place] for place in places]
-    amounts = cap(list(map(min, take(bases, left, quantities), left)), limit)
+    amounts = take(bases, left, quantities)
+    if limit is not None:
+        amounts = cap(amounts, limit)
     amounts = cap(amounts, cart.total)
     counted = None
     if is_counting:

@@ -1,6 +1,6 @@
 """An amount off: the order, every line, every unit, or split over lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from contracts import money
 from engine.domain.discounts import Discount
@@ -47,25 +47,27 @@ def _offs(work: Work, scale: int) -> list[int]:
 # -- a number, off whole lines ------------------------------------------------------------------------
 
 
-def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+def of_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what takes the amount from each line."""
     off = discount.off.whole
-    return lambda bases, _left, _units: [off] * len(bases)
+    return lambda _bases, left, _units: [min(off, bound) for bound in left]
 
 
-def by_quantity_of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+def by_quantity_of_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what takes the amount from each unit."""
     off = discount.off.whole
-    return lambda _bases, _left, units: [off * number for number in units]
+    return lambda _bases, left, units: [
+        min(off * number, bound) for number, bound in zip(units, left, strict=True)
+    ]
 
 
-def proportionally_to_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+def proportionally_to_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what splits the amount by what lines cost."""
     off = discount.off.whole
     return lambda bases, left, _units: money.at_most(off, left, bases)
 
 
-def proportionally_to_their_units(discount: Discount) -> Callable[..., Sequence[int]]:
+def proportionally_to_their_units(discount: Discount) -> Callable[..., list[int]]:
     """Return what splits the amount by how many units lines have."""
     off = discount.off.whole
     return lambda _bases, left, units: money.at_most(off, left, units)

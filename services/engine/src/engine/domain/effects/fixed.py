@@ -1,6 +1,6 @@
 """A new price: for the order, or for every unit that may be discounted. A price is never raised."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
@@ -20,11 +20,12 @@ def apply_to_items(work: Work) -> list[int]:
     ]
 
 
-def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+def of_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what brings whole lines down to a new price a unit."""
     price = discount.off.whole
-    return lambda bases, _left, units: [
-        max(0, base - price * number) for base, number in zip(bases, units, strict=True)
+    return lambda bases, left, units: [
+        min(max(0, base - price * number), bound)
+        for base, bound, number in zip(bases, left, units, strict=True)
     ]
 
 

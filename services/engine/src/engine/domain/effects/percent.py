@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from contracts import money
+from engine import limits
 from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
 from engine.domain.formulas import PERCENT_MAX, Asked
@@ -31,12 +32,19 @@ def apply_to_items(work: Work) -> list[int]:
     return [min(one, limit * work.scale) for one in wanted]
 
 
-def of_whole_lines(discount: Discount) -> Callable[..., Sequence[int]]:
+def of_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what takes a percentage that is a number off whole lines."""
-    limit, of_each = discount.amount_limit, money.percentage(discount.off.percent)
-    if limit is None:
-        return lambda bases, _left, _units: of_each(bases)
-    return lambda bases, _left, _units: [min(one, limit) for one in of_each(bases)]
+    of_each = money.percentage(discount.off.percent)
+    most = limits.AMOUNT_MAX if discount.amount_limit is None else discount.amount_limit
+
+    def take(bases: Sequence[int], left: Sequence[int], _units: Sequence[int]) -> list[int]:
+        wanted = of_each(bases)
+        if bases is left and most >= limits.AMOUNT_MAX:
+            # A part of what is left is never more than that.
+            return wanted
+        return [min(one, most, bound) for one, bound in zip(wanted, left, strict=True)]
+
+    return take
 
 
 def _percent(work: Work, asked: Asked) -> Fraction:
