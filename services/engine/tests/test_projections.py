@@ -266,5 +266,6 @@ def test_collections_and_holders_come_and_collections_go() -> None:
     rows = fold_in_memory(PROJECTION, events)
     assert rows["collections"][SHOP, "pc_1"]["version"] == 1
     assert (SHOP, VOUCHER, "cust_1") in rows["holders"]
+    assert rows["publications"][SHOP, VOUCHER, "pub_1"]["customer_id"] == "cust_1"
     events.append((catalog.ProductCollectionDeleted(collection_id="pc_1"), _meta(3)))
     assert (SHOP, "pc_1") not in fold_in_memory(PROJECTION, events)["collections"]

@@ -1,12 +1,12 @@
 """The engine's real handlers on a real Postgres: the replica fills, requests are answered from it."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
-from contracts import campaigns, catalog, customers, gateway, ids, ledger
+from contracts import campaigns, catalog, customers, distribution, gateway, ids, ledger
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
 from contracts.errors import JsonObject
 from contracts.messages import Reply
@@ -453,3 +453,43 @@ async def test_an_order_goes_on_from_what_the_ledger_sends_along(engine: Harness
     await engine.event(SHOP, posted, source="ledger")
     third = await _plan(engine, _stack("B"), turn=2, order_version=1, known_order=first.order)
     assert third.order_version == 3, "the replica was newer"
+
+
+async def test_formulas_ask_how_a_code_was_published(engine: Harness) -> None:
+    """The customer's own publication counts, else the newest; other projects' do not."""
+    formula = 'VOUCHER_PUBLISH_COUNT * 10 + PUBLICATION_METADATA("bonus")'
+    discount = {
+        "type": "PERCENT",
+        "percent_off": 1,
+        "percent_off_formula": formula,
+        "effect": "APPLY_TO_ORDER",
+    }
+    template = {"type": "DISCOUNT_VOUCHER", "discount": discount}
+    for project in (SHOP, OTHER):
+        await engine.event(project, _campaign(voucher=template), source="campaigns")
+        await engine.event(project, _generated(["TOLD"]), source="campaigns")
+    for number, (project, customer) in enumerate(
+        [(SHOP, "anna"), (SHOP, "bert"), (OTHER, "carl"), (SHOP, "bert")], 1
+    ):
+        publication = distribution.Publication(
+            id=f"pub_{number}",
+            customer={"id": ids.customer_id(project, customer)},
+            vouchers=[{"id": ids.voucher_id(project, "TOLD"), "code": "TOLD"}],
+            metadata={"bonus": number},
+            created_at=NOW + timedelta(minutes=number),
+        )
+        event = distribution.PublicationSucceeded(publication=publication)
+        await engine.event(project, event, source="distribution")
+        if number == 1:
+            # Delivered twice, it counts once.
+            await engine.event(project, event, source="distribution")
+    taken = {}
+    for project, customer in ((SHOP, "anna"), (SHOP, "bert"), (SHOP, "dora"), (OTHER, "anna")):
+        body = await _validate(engine, project, _stack("TOLD", customer=customer))
+        taken[project, customer] = body["order"]["total_discount_amount"]
+    assert taken == {
+        (SHOP, "anna"): 3100,
+        (SHOP, "bert"): 3400,
+        (SHOP, "dora"): 3400,
+        (OTHER, "anna"): 1300,
+    }

@@ -24,8 +24,10 @@ from engine.domain.customer import (
 )
 from engine.domain.definition import Code
 from engine.domain.effects.unit import product_references
+from engine.domain.facts import Published
 from engine.domain.limit_rules import Subject
 from engine.domain.order import item_references
+from engine.domain.recipe import recipe_of
 from engine.domain.snapshot import Account, Accounts, PromotionStack, Snapshot
 from engine.queries import Key
 from runtime.database import Connection
@@ -138,13 +140,19 @@ async def gather(
     )
     holder_keys = {key for one in wanted for key in _holder_keys(one)}
     held = await queries.holders(connection, holder_keys) if holder_keys else set()
+    asking = {
+        key
+        for one in wanted
+        for key in publication_keys(one.project_id, one.customer, one.redeemables)
+    }
+    publications = await queries.publications(connection, asking) if asking else {}
     account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
     accounts = await queries.accounts(connection, account_keys) if account_keys else {}
     category_keys = _category_keys(wanted)
     categories = await queries.categories(connection, category_keys) if category_keys else {}
     sessions = {one.session for one in wanted if one.session is not None}
     holds = await queries.holds(connection, sessions) if sessions else {}
-    facts = _Facts(found, segments, collections, held, accounts, categories, holds)
+    facts = _Facts(found, segments, collections, held, accounts, categories, holds, publications)
     return [_snapshot(one, facts) for one in wanted]
 
 
@@ -357,6 +365,15 @@ def _holder_keys(one: _Wanted) -> Iterable[tuple[str, str, str]]:
             yield one.project_id, code.id, one.customer.id
 
 
+def publication_keys(
+    project_id: str, customer: KnownCustomer | None, codes: Iterable[Code]
+) -> Iterable[tuple[str, str, str]]:
+    """Yield (project, voucher, customer) where a formula asks how the code was published."""
+    for code in codes:
+        if recipe_of(code).asks_publications:
+            yield project_id, code.id, customer.id if customer is not None else ""
+
+
 class _Facts(NamedTuple):
     """What was read for a batch."""
 
@@ -367,6 +384,7 @@ class _Facts(NamedTuple):
     accounts: dict[Key, Any]
     categories: dict[Key, Any]
     holds: dict[Key, dict[str, int]]
+    publications: dict[tuple[str, str, str], Any]
 
 
 def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
@@ -398,7 +416,20 @@ def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
         stacks=one.stacks,
         categories=_of_project(one, known.categories),
         order_version=version if one.order_id is not None else None,
+        publications=published(one.project_id, one.customer, known.publications),
     )
+
+
+def published(
+    project_id: str, customer: KnownCustomer | None, rows: Mapping[tuple[str, str, str], Any]
+) -> dict[str, Published]:
+    """Return what was read of a customer's codes' publications."""
+    who = customer.id if customer is not None else ""
+    return {
+        voucher_id: Published(row["publish_count"], row["metadata"])
+        for (project, voucher_id, customer_id), row in rows.items()
+        if (project, customer_id) == (project_id, who)
+    }
 
 
 def seen_accounts(

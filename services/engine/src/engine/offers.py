@@ -10,6 +10,7 @@ from engine import limits, queries
 from engine.definitions import Definitions
 from engine.domain.definition import Code
 from engine.domain.qualification import Offer
+from engine.domain.recipe import recipe_of
 from engine.domain.snapshot import PromotionStack
 from engine.gathering import collection_ids_of, free_products_of
 from engine.queries import Key
@@ -25,6 +26,8 @@ class Needs(NamedTuple):
     collections: frozenset[Key]
     products: frozenset[Key]
     categories: frozenset[Key]
+    publications: frozenset[Key]
+    """Codes whose formulas ask how they were published."""
 
 
 class Offered(NamedTuple):
@@ -48,6 +51,9 @@ def needs_of(project_id: str, offers: Iterable[Offer]) -> Needs:
             (project_id, code.definition.category_id)
             for code in codes
             if code.definition.category_id is not None
+        ),
+        publications=frozenset(
+            (project_id, code.id) for code in codes if recipe_of(code).asks_publications
         ),
     )
 

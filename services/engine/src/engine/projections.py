@@ -78,6 +78,11 @@ COLLECTIONS = Table(
     "collections", {"project_id": "text", "id": "text"}, {"version": "bigint", "doc": "jsonb"}
 )
 HOLDERS = Table("holders", {"project_id": "text", "voucher_id": "text", "customer_id": "text"}, {})
+PUBLICATIONS = Table(
+    "publications",
+    {"project_id": "text", "voucher_id": "text", "id": "text"},
+    {"customer_id": "text", "published_at": "timestamptz", "metadata": "jsonb"},
+)
 CATALOGUE = Table("catalogue", {"project_id": "text", "id": "text"}, {"doc": "jsonb"})
 ORDERS = Table(
     "orders",
@@ -256,15 +261,23 @@ def apply_assignment(rows: Rows, event: AssignmentEvent, meta: Envelope) -> None
 
 
 def keys_published(event: distribution.PublicationSucceeded, meta: Envelope) -> Iterable[RowKey]:
-    customer_id = event.publication.customer.get("id")
-    for voucher in event.publication.vouchers:
+    publication = event.publication
+    customer_id = publication.customer.get("id")
+    for voucher in publication.vouchers:
+        yield PUBLICATIONS, (meta.project_id, voucher["id"], publication.id)
         if customer_id is not None:
             yield HOLDERS, (meta.project_id, voucher["id"], customer_id)
 
 
 def apply_published(rows: Rows, event: distribution.PublicationSucceeded, meta: Envelope) -> None:
-    for _, key in keys_published(event, meta):
-        rows.put(HOLDERS, key, {})
+    publication = event.publication
+    row = {
+        "customer_id": publication.customer.get("id"),
+        "published_at": publication.created_at,
+        "metadata": publication.metadata,
+    }
+    for table, key in keys_published(event, meta):
+        rows.put(table, key, row if table is PUBLICATIONS else {})
 
 
 # -- promotions and categories ----------------------------------------------------------------------
@@ -670,6 +683,7 @@ PROJECTION = Projection(
         SEGMENTS,
         COLLECTIONS,
         HOLDERS,
+        PUBLICATIONS,
         CATALOGUE,
         ORDERS,
         ACCOUNTS,

@@ -17,7 +17,7 @@ from engine.domain.effort import refuse_too_many_offers
 from engine.domain.qualification import WAYS, Offer, Search, chosen, page
 from engine.domain.snapshot import Accounts, Snapshot
 from engine.domain.stacking import shown_rules
-from engine.gathering import account_names, gather, seen_accounts
+from engine.gathering import account_names, gather, published, seen_accounts
 from engine.offers import Offered, Offers, needs_of
 from runtime.database import Connection
 
@@ -88,7 +88,10 @@ class Qualifying:
             for offer in offered.offers
             if offer.is_held and customer_id is not None
         }
+        asking = {(*key, customer_id or "") for key in needs.publications}
+        publications = await queries.publications(connection, asking) if asking else {}
         return snapshot._replace(
+            publications=published(snapshot.project_id, snapshot.customer, publications),
             segments={key[1]: one for key, one in segments.items()},
             collections={key[1]: one for key, one in collections.items()},
             catalogue={**snapshot.catalogue, **{key[1]: one for key, one in catalogue.items()}},

@@ -291,6 +291,36 @@ async def holders(
     return {(row["project_id"], row["voucher_id"], row["customer_id"]) for row in rows}
 
 
+async def publications(
+    connection: Connection, keys: Collection[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], asyncpg.Record]:
+    """Return of (project, voucher, customer) how often the code was published, and the metadata of it.
+
+    The metadata are those of the newest publication to the customer; else of the newest at all.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT g.project_id, g.voucher_id, g.customer_id, counted.publish_count, newest.metadata
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS g(project_id, voucher_id, customer_id)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS publish_count FROM publications t
+            WHERE t.project_id = g.project_id AND t.voucher_id = g.voucher_id
+        ) counted
+        LEFT JOIN LATERAL (
+            SELECT t.metadata FROM publications t
+            WHERE t.project_id = g.project_id AND t.voucher_id = g.voucher_id
+            ORDER BY t.customer_id IS NOT DISTINCT FROM g.customer_id DESC,
+                     t.published_at DESC, t.id DESC
+            LIMIT 1
+        ) newest ON true
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+    )
+    return {(row["project_id"], row["voucher_id"], row["customer_id"]): row for row in rows}
+
+
 async def accounts(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
     rows = await connection.fetch(
         """

@@ -12,7 +12,7 @@ from contracts.stacking import DEFAULT_STACKING_RULES
 from engine.domain.collections import Collection
 from engine.domain.customer import KnownCustomer, named, overlay
 from engine.domain.definition import Code, make_definition, make_tier_definition
-from engine.domain.facts import Segment
+from engine.domain.facts import Published, Segment
 from engine.domain.qualification import Offer, Search, chosen
 from engine.domain.rules import CompiledRule, compile_rule
 from engine.domain.snapshot import Account, Accounts, DrawnIds, PromotionStack, Snapshot
@@ -53,6 +53,9 @@ def make_snapshot(given: Json, when: Json) -> Snapshot:
         },
         holders=frozenset((one["code"], one["customer"]) for one in given.get("holders", [])),
         first_day_of_week=given.get("first_day_of_week", 0),
+        publications={
+            f"v_{name}": Published(**one) for name, one in given.get("publications", {}).items()
+        },
         collections={one["id"]: _collection(one) for one in given.get("collections", [])},
     )
 

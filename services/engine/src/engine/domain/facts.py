@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
@@ -17,11 +18,21 @@ class Segment(NamedTuple):
     customer_ids: frozenset[str]
 
 
+class Published(NamedTuple):
+    """What formulas may ask of a code's publications: how many, and the metadata of the one that counts."""
+
+    times: int = 0
+    metadata: JsonObject | None = None
+
+
 class Spent(NamedTuple):
     """What a redeemable takes, known only after pricing."""
 
     credits: int | None = None
     points: int | None = None
+
+
+NO_PUBLICATIONS: Mapping[str, Published] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -46,5 +57,7 @@ class Facts:
     """(code, customer) for those codes that were published to the request's customer."""
     first_day_of_week: int = 0
     """Counted from Monday."""
+    publications: Mapping[str, Published] = NO_PUBLICATIONS
+    """By the code's id, of those whose formulas ask."""
     known: dict[Any, Any] = field(default_factory=dict)
     """What is the same for the whole request, found out once: what tests said, which lines a code names."""

@@ -24,6 +24,9 @@ MINOR_UNITS = 100
 """In a major unit; the public API writes every currency's amounts times 100."""
 
 PERCENT_MAX = Fraction(100)
+OF_PUBLICATIONS = frozenset({"VOUCHER_PUBLISH_COUNT", "PUBLICATION_METADATA"})
+"""What only a code's publications can tell."""
+
 NOTHING = Fraction(0)
 
 
@@ -77,6 +80,8 @@ class Redeemed(NamedTuple):
     end: datetime | None = None
     is_tier: bool = False
     bundle_quantity: int | None = None
+    publish_count: int | None = None
+    publication_metadata: JsonObject | None = None
 
 
 class Asked:
@@ -231,8 +236,7 @@ _METADATA: Mapping[str, Callable[[Asked], JsonObject | None]] = {
     "CUSTOMER_METADATA": lambda asked: (asked.facts.customer or {}).get("metadata"),
     "REDEEMABLE_METADATA": lambda asked: asked.redeemed.metadata,
     "REDEMPTION_METADATA": lambda asked: asked.facts.metadata,
-    # Publications belong to another service; what they say of a code is not in the replica.
-    "PUBLICATION_METADATA": lambda _asked: None,
+    "PUBLICATION_METADATA": lambda asked: asked.redeemed.publication_metadata,
 }
 
 
@@ -262,7 +266,7 @@ _OTHERS: Mapping[str, Callable[[Asked], Operand]] = {
     "ORDER.BUNDLE.QUANTITY": lambda asked: _count(asked.redeemed.bundle_quantity),
     "VOUCHER_REDEMPTION_QUANTITY": lambda asked: _count(asked.redeemed.quantity),
     "VOUCHER_REDEEMED_QUANTITY": lambda asked: _count(asked.redeemed.redeemed_quantity),
-    "VOUCHER_PUBLISH_COUNT": lambda _asked: None,
+    "VOUCHER_PUBLISH_COUNT": lambda asked: _count(asked.redeemed.publish_count),
     "VOUCHER_START_DATE": lambda asked: _local(asked.redeemed.start, asked),
     "VOUCHER_EXPIRATION_DATE": lambda asked: _local(asked.redeemed.end, asked),
     "PROMOTION_TIER_START_DATE": lambda asked: (

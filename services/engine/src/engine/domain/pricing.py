@@ -16,7 +16,7 @@ from engine.domain.effects import WholeLines, unit
 from engine.domain.effects import gift as gift_credits
 from engine.domain.effects.targets import Budgets, Place, Target, select
 from engine.domain.effects.work import Work, on_targets
-from engine.domain.facts import Facts
+from engine.domain.facts import Facts, Published
 from engine.domain.formulas import Asked, Redeemed
 from engine.domain.order import Cart, Line
 from engine.domain.recipe import NO_DISCOUNT, Recipe, recipe_of, shown_discount
@@ -114,15 +114,19 @@ def _asked(
 ) -> Asked:
     if recipe.is_static:
         return Asked(facts, NOT_ASKED)
-    return Asked(facts, _redeemed(code, counters, bundle))
+    return Asked(facts, _redeemed(code, facts, counters, bundle))
 
 
 NOT_ASKED = Redeemed()
+NOT_PUBLISHED = Published()
 
 
-def _redeemed(code: Code, counters: Counters, bundle: Bundle | None = None) -> Redeemed:
+def _redeemed(
+    code: Code, facts: Facts, counters: Counters, bundle: Bundle | None = None
+) -> Redeemed:
     """Return what formulas may ask about the code."""
     definition = code.definition
+    published = facts.publications.get(code.id, NOT_PUBLISHED)
     return Redeemed(
         metadata=definition.metadata,
         quantity=definition.quantity,
@@ -131,6 +135,8 @@ def _redeemed(code: Code, counters: Counters, bundle: Bundle | None = None) -> R
         end=min((end for _, end in definition.windows if end is not None), default=None),
         is_tier=code.is_tier,
         bundle_quantity=None if bundle is None else bundle.quantity,
+        publish_count=None if code.is_tier else published.times,
+        publication_metadata=published.metadata,
     )
 
 
@@ -251,7 +257,7 @@ def _gift_on_items(
 ) -> Priced:
     cart = facts.cart
     assert cart is not None, "checked above"
-    asked = Asked(facts, _redeemed(code, counters))
+    asked = Asked(facts, _redeemed(code, facts, counters))
     targets = _targets(recipe, facts, Budgets(asked, 1, counters.left_of(asked)))
     if not any(target.line.amount for target in targets):
         raise _refused(

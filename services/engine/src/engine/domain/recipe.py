@@ -5,6 +5,7 @@ neither formulas nor entries, counters or bundles have to be looked at. It is ke
 that it is made once per version of either.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
@@ -14,7 +15,7 @@ from engine.domain.applicable import Entry
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.discounts import REPLACE, Discount, read_discount
 from engine.domain.effects import LineEffect, OrderEffect, WholeLines
-from engine.domain.formulas import Value
+from engine.domain.formulas import OF_PUBLICATIONS, Value
 from engine.domain.item_rules import Selects
 from engine.domain.rules import Applicability, CompiledRule
 
@@ -46,6 +47,8 @@ class Recipe(NamedTuple):
     """Not every line is touched."""
     is_static: bool
     """No formula, counter or bundle is asked."""
+    asks_publications: bool
+    """A formula asks how often or with what metadata the code was published."""
     has_times: bool
     has_limits: bool
     asks_after: bool
@@ -98,6 +101,10 @@ def make_recipe(code: Code) -> Recipe:
         entries=entries,
         names_lines=bool(scopes or selects),
         is_static=is_static,
+        asks_publications=any(
+            value.formula is not None and value.formula.names & OF_PUBLICATIONS
+            for value in _values(discount, entries)
+        ),
         has_times=bool(
             definition.windows
             or definition.days_of_week
@@ -112,10 +119,19 @@ def make_recipe(code: Code) -> Recipe:
 
 def _asks(entry: Entry) -> bool:
     """Say whether formulas or counters must be asked for an entry."""
-    values: list[Value] = [*entry.caps.values()]
-    if entry.price is not None:
-        values.append(entry.price)
+    values = _values_of(entry)
     return bool(entry.counters) or any(value.formula is not None for value in values)
+
+
+def _values(discount: Discount, entries: Sequence[Entry]) -> list[Value]:
+    """Return every value that may be a formula."""
+    own = [discount.off, *(units.off for units in discount.units)]
+    return [*own, *(value for entry in entries for value in _values_of(entry))]
+
+
+def _values_of(entry: Entry) -> list[Value]:
+    prices = [entry.price] if entry.price is not None else []
+    return [*prices, *entry.caps.values(), *entry.counters.values()]
 
 
 def _takes_whole_lines(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ from contracts.errors import JsonObject
 from engine.domain.collections import NO_COLLECTIONS, Collection
 from engine.domain.customer import KnownCustomer
 from engine.domain.definition import Code
-from engine.domain.facts import Segment
+from engine.domain.facts import NO_PUBLICATIONS, Published, Segment
 from engine.domain.order import Catalogue
 
 
@@ -84,6 +84,8 @@ class Snapshot(NamedTuple):
     """(code id, customer id) of codes that were published to the request's customer."""
     first_day_of_week: int = 0
     """Counted from Monday."""
+    publications: Mapping[str, Published] = NO_PUBLICATIONS
+    """By the code's id, of those whose formulas ask."""
 
 
 class DrawnIds(NamedTuple):

@@ -243,6 +243,7 @@ class Run:
             api_key_id=snapshot.api_key_id,
             holders=snapshot.holders,
             first_day_of_week=snapshot.first_day_of_week,
+            publications=snapshot.publications,
         )
 
     @property

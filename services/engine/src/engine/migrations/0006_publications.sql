@@ -1,0 +1,11 @@
+-- To whom codes were published and with what metadata, for the formulas that ask. Publications from before
+-- are found when the replica is built anew (docs/runbook.md).
+CREATE TABLE publications (
+    project_id text NOT NULL,
+    voucher_id text NOT NULL,
+    id text NOT NULL,
+    customer_id text,
+    published_at timestamptz,
+    metadata jsonb,
+    PRIMARY KEY (project_id, voucher_id, id)
+);
