@@ -1,4 +1,4 @@
-"""Orders at the edge of what is priced, over HTTP: the largest is, what is more than that is refused by name."""
+"""Orders at the edge of what is priced, over HTTP: the largest is, a larger one is refused by name."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def order_of(lines: int) -> Json:
 
 
 def code_of(api: Api, discount: Json) -> Json:
-    code = api.voucher({"type": "DISCOUNT_VOUCHER", "discount": discount})
+    code = api.voucher(discount=discount)
     return {"object": "voucher", "id": code}
 
 

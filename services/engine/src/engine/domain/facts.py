@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from contracts.errors import JsonObject
@@ -32,9 +31,6 @@ class Spent(NamedTuple):
     points: int | None = None
 
 
-NO_PUBLICATIONS: Mapping[str, Published] = MappingProxyType({})
-
-
 @dataclass(slots=True)
 class Facts:
     """The request as a rule sees it. ``now`` is in the project's time zone."""
@@ -57,7 +53,7 @@ class Facts:
     """(code, customer) for those codes that were published to the request's customer."""
     first_day_of_week: int = 0
     """Counted from Monday."""
-    publications: Mapping[str, Published] = NO_PUBLICATIONS
+    publications: Mapping[str, Published] = field(default_factory=dict)
     """By the code's id, of those whose formulas ask."""
     known: dict[Any, Any] = field(default_factory=dict)
     """What is the same for the whole request, found out once: what tests said, which lines a code names."""

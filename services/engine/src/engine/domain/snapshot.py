@@ -10,7 +10,7 @@ from contracts.errors import JsonObject
 from engine.domain.collections import NO_COLLECTIONS, Collection
 from engine.domain.customer import KnownCustomer
 from engine.domain.definition import Code
-from engine.domain.facts import NO_PUBLICATIONS, Published, Segment
+from engine.domain.facts import Published, Segment
 from engine.domain.order import Catalogue
 
 
@@ -52,6 +52,7 @@ class PromotionStack(NamedTuple):
     tier_ids: tuple[str, ...]
 
 
+NO_PUBLICATIONS: Mapping[str, Published] = MappingProxyType({})
 NO_CODES: Mapping[str, Code] = MappingProxyType({})
 NO_STACKS: Mapping[str, PromotionStack] = MappingProxyType({})
 NO_CATEGORIES: Mapping[str, JsonObject] = MappingProxyType({})
