@@ -1,11 +1,13 @@
 """The engine's prices for generated carts and stacks are what the oracle says, line by line."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.accounts import account
 from engine.domain.validate import validate
 from engine.testing import make_snapshot
 from tests.oracle import prices
@@ -36,6 +38,7 @@ def typed(kind: str, effects: list[str], **fields: Any) -> Any:
     )
 
 
+given_products = st.sampled_from(["prod_0", "prod_1", "prod_new"])
 percents = st.integers(0, 100) | st.sampled_from([0.5, 2.5, 12.125, 33.333])
 discounts = st.one_of(
     typed("AMOUNT", ["APPLY_TO_ORDER"], amount_off=small),
@@ -53,8 +56,26 @@ discounts = st.one_of(
         "UNIT",
         ["ADD_NEW_ITEMS", "ADD_MISSING_ITEMS", "ADD_SAME_ITEMS"],
         unit_off=st.integers(0, 5),
-        unit_type=st.sampled_from(["prod_0", "prod_1", "prod_new"]),
+        unit_type=given_products,
     ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("UNIT"),
+            "effect": st.just("ADD_MANY_ITEMS"),
+            "units": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "effect": st.sampled_from(["ADD_NEW_ITEMS", "ADD_MISSING_ITEMS"]),
+                        "unit_off": st.integers(0, 3),
+                        "unit_type": given_products,
+                    }
+                ),
+                min_size=1,
+                max_size=3,
+            ),
+        }
+    ),
+    typed("UNIT", ["REPLACE_ITEMS"], unit_off=st.integers(0, 3), unit_type=given_products),
 )
 entries = st.none() | st.builds(
     lambda named, more: {**named, **more},
@@ -72,8 +93,25 @@ entries = st.none() | st.builds(
             "aggregated_quantity_limit": st.integers(0, 6),
             "amount_limit": small,
             "aggregated_amount_limit": small,
+            "product_campaign_quantity_limit": st.integers(0, 8),
+            "product_in_collection_campaign_quantity_limit": st.integers(0, 5),
         },
     ),
+)
+steps = st.builds(
+    prices.Step,
+    discount=discounts,
+    entry=entries,
+    rule=st.none()
+    | st.tuples(st.sampled_from(["order.amount", "order.initial_amount"]), st.integers(0, 9000)),
+    bundle=st.just({}) | st.dictionaries(products, st.integers(1, 3), min_size=2, max_size=2),
+    bundles_max=st.integers(1, 4),
+    campaign=st.sampled_from(["", "", "camp_1"]),
+)
+modes = st.tuples(st.booleans(), st.booleans())
+used_units = st.dictionaries(
+    st.sampled_from([("pc_a11pr0dUc75",), ("prod_0",), ("pc_a11pr0dUc75", "prod_1")]),
+    st.integers(1, 4),
 )
 lines = st.lists(
     st.builds(
@@ -91,25 +129,54 @@ lines = st.lists(
 )
 
 
-def engine_says(items: list[Json], stack: list[tuple[Json, Json | None]]) -> Json:
-    rules = [
-        {
-            "id": f"rule_{n}",
-            "name": "Rule",
-            "rules": {},
-            **({"applicable_to": {"included": [entry]}} if entry is not None else {}),
+def rule_of(number: int, step: prices.Step) -> Json:
+    """Return the validation rule of a redeemable, as it is saved."""
+    rule: Json = {"id": f"rule_{number}", "name": "Rule", "rules": {}}
+    if step.rule is not None:
+        name, least = step.rule
+        rule["rules"] = {"1": {"name": name, "conditions": {"$more_than": [least]}}}
+    if step.entry is not None:
+        rule["applicable_to"] = {"included": [step.entry]}
+    if step.bundle:
+        rule["bundle_rules"] = {"limit": step.bundles_max} | {
+            str(n): {
+                "name": "order.items.any",
+                "conditions": {"$is": [{"object": "product", "id": product}]},
+                "rules": {
+                    "1": {"name": "order.items.aggregated_quantity", "conditions": {"$is": [units]}}
+                },
+            }
+            for n, (product, units) in enumerate(step.bundle.items(), 1)
         }
-        for n, (_, entry) in enumerate(stack)
-    ]
+    return rule
+
+
+def engine_says(
+    items: list[Json], stack: list[prices.Step], used: dict[tuple[str, ...], int]
+) -> Json:
+    first = stack[0]
     world = {
-        "rules": rules,
+        "rules": [rule_of(n, step) for n, step in enumerate(stack)],
         "catalogue": [{"id": "prod_new", "object": "product", "name": "New", "price": 700}],
+        "campaigns": [{"id": "camp_1"}],
         "vouchers": {
             f"C{n}": {
-                "definition": {"type": "DISCOUNT_VOUCHER", "discount": discount},
+                "definition": {"type": "DISCOUNT_VOUCHER", "discount": step.discount},
                 "rules": [f"rule_{n}"],
+                "campaign_id": step.campaign or None,
             }
-            for n, (discount, _) in enumerate(stack)
+            for n, step in enumerate(stack)
+        },
+        "accounts": {
+            account("campaign-items", "camp_1", *names): {"used": units}
+            for names, units in used.items()
+        },
+        "stacking_rules": {
+            "redeemables_application_mode": "PARTIAL",
+            "redeemables_products_application_mode": "ONCE" if first.is_once else "STACK",
+            "discount_calculation_mode": (
+                "INITIAL_AMOUNT" if first.is_initial else "DISCOUNTED_AMOUNT"
+            ),
         },
     }
     request = {
@@ -119,21 +186,36 @@ def engine_says(items: list[Json], stack: list[tuple[Json, Json | None]]) -> Jso
     return validate(make_snapshot(world, {"request": request}), "valid_1")
 
 
-def oracle_says(items: list[Json], stack: list[tuple[Json, Json | None]]) -> prices.Cart:
+def oracle_says(
+    items: list[Json], stack: list[prices.Step], used: dict[tuple[str, ...], int]
+) -> tuple[prices.Cart, list[str]]:
     read = [prices.Line(one["product_id"], one["price"], one["quantity"]) for one in items]
     cart = prices.Cart(read, catalogue={"prod_new": 700})
-    for discount, entry in stack:
-        prices.apply(cart, discount, entry)
-    return cart
+    cart.initial = cart.amount
+    cart.counted = {("camp_1", *names): units for names, units in used.items()}
+    applied = []
+    for n, step in enumerate(stack):
+        # A code without a campaign counts for itself.
+        if prices.apply(cart, replace(step, campaign=step.campaign or f"C{n}")):
+            applied.append(f"C{n}")
+    return cart, applied
 
 
-@settings(deadline=None, max_examples=400)
-@given(lines, st.lists(st.tuples(discounts, entries), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=600)
+@given(lines, st.lists(steps, min_size=1, max_size=4), modes, used_units)
 def test_prices_are_what_the_oracle_says(
-    items: list[Json], stack: list[tuple[Json, Json | None]]
+    items: list[Json],
+    stack: list[prices.Step],
+    mode: tuple[bool, bool],
+    used: dict[tuple[str, ...], int],
 ) -> None:
-    answer, cart = engine_says(items, stack), oracle_says(items, stack)
-    assert answer["valid"], json.dumps(answer)
+    stack = [replace(step, is_once=mode[0], is_initial=mode[1]) for step in stack]
+    answer, (cart, applied) = engine_says(items, stack, used), oracle_says(items, stack, used)
+    found_applied = [one["id"] for one in answer["redeemables"] if one["status"] == "APPLICABLE"]
+    assert found_applied == applied, json.dumps(answer)
+    if not applied:
+        assert answer["valid"] is False
+        return
     order = answer["order"]
     found = [
         (one["product_id"], one["quantity"], one["amount"], one.get("discount_amount", 0))
