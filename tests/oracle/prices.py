@@ -1,9 +1,9 @@
 """What discounts take off a cart, predicted from behaviours §4 and §5, docs/rounding.md and docs/pricing.md.
 
 Written without the engine's code and in another way: exact fractions, one unit at a time, no sharing. It
-raises on what it was not taught. It knows carts of priced lines and stacks in PARTIAL mode: discounts of every
-type and effect, one entry of ``applicable_to`` each with its application rule, its caps and two of its counters,
-a rule on the order's amount, a bundle of two products; ONCE and STACK; both bases of percentages.
+raises on what it was not taught. It knows carts of priced lines and stacks in PARTIAL mode: discounts of
+every type and effect, each with one entry of ``applicable_to``, its application rule, its caps and two of its
+counters, with a rule on the order's amount and a bundle; ONCE and STACK; both bases of percentages.
 """
 
 import math
@@ -196,7 +196,7 @@ def units_of(cart: Cart, now: Now) -> list[tuple[int, int]]:
 
 
 def _is_in(entry: Json, line: Line) -> bool:
-    return entry["object"] == "products_collection" or entry["id"] == line.product
+    return bool(entry["object"] == "products_collection" or entry["id"] == line.product)
 
 
 COUNTERS = {
@@ -220,8 +220,8 @@ def _under_unit_caps(cart: Cart, chosen: list[tuple[int, int]], now: Now) -> lis
     """Bundles multiply the caps, but for percentages; never what is counted over all redemptions."""
     entry = now.step.entry or EVERYTHING
     times = 1 if now.step.discount["type"] == "PERCENT" else now.times
-    left = entry.get("aggregated_quantity_limit")
-    left = None if left is None else left * times
+    together = entry.get("aggregated_quantity_limit")
+    left = None if together is None else together * times
     here: dict[tuple[str, ...], int] = {}
     found = []
     for place, units in chosen:
@@ -247,10 +247,10 @@ def _of_order(cart: Cart, now: Now) -> int:
     if discount["type"] == "AMOUNT":
         return int(discount["amount_off"]) * now.times
     if discount["type"] == "FIXED":
-        return max(0, base - discount["fixed_amount"])
+        return max(0, base - int(discount["fixed_amount"]))
     taken = half_up(Fraction(base) * _percent(now) / 100)
     if "amount_limit" in discount:
-        taken = min(taken, discount["amount_limit"] * now.times)
+        taken = min(taken, int(discount["amount_limit"]) * now.times)
     return taken
 
 
@@ -307,8 +307,9 @@ def _wanted(cart: Cart, now: Now, chosen: list[tuple[int, int]]) -> list[int]:
             )
             for line, units in lines
         ]
-        limit = discount.get("amount_limit")
-        return parts if limit is None else [min(one, limit * now.times) for one in parts]
+        if "amount_limit" in discount:
+            return [min(one, discount["amount_limit"] * now.times) for one in parts]
+        return parts
     if kind == "FIXED":
         price = entry.get("price", discount["fixed_amount"])
         return [max(0, base - price * units) for (_, units), base in zip(lines, bases, strict=True)]

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,49 @@ steps = st.builds(
     bundles_max=st.integers(1, 4),
     campaign=st.sampled_from(["", "", "camp_1"]),
 )
+items_off = st.one_of(
+    typed("AMOUNT", ITEMS, amount_off=st.integers(1, 200)),
+    typed("PERCENT", ITEMS[:1], percent_off=st.integers(1, 40)),
+    typed("FIXED", ["APPLY_TO_ITEMS"], fixed_amount=st.integers(500, 2000)),
+)
+everything = st.just(prices.EVERYTHING)
+replacing = typed(
+    "UNIT", ["REPLACE_ITEMS"], unit_off=st.integers(1, 2), unit_type=st.just("prod_new")
+)
+in_units = st.builds(
+    lambda units: {**prices.EVERYTHING, "target": "UNIT", "skip_initially": units},
+    st.integers(0, 3),
+)
+counters = st.builds(
+    lambda name, most: {**prices.EVERYTHING, name: most},
+    st.sampled_from(list(prices.COUNTERS)),
+    st.integers(3, 12),
+)
+FOCUS = {
+    "anything": st.lists(steps, min_size=1, max_size=4),
+    "units replaced after a discount": st.tuples(
+        st.builds(prices.Step, discount=items_off, entry=everything | in_units),
+        st.builds(prices.Step, discount=replacing, entry=everything | in_units),
+    ).map(list),
+    "bundles": st.lists(
+        st.builds(
+            prices.Step,
+            discount=items_off | discounts,
+            entry=st.none() | in_units | entries,
+            bundle=st.just({"prod_0": 1}) | st.just({"prod_0": 1, "prod_1": 1}),
+            bundles_max=st.just(4),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    "counters that codes share": st.lists(
+        st.builds(prices.Step, discount=items_off, entry=counters, campaign=st.just("camp_1")),
+        min_size=2,
+        max_size=3,
+    ),
+}
+"""What stacks are made of; the rarer encounters have generators of their own."""
+
 modes = st.tuples(st.booleans(), st.booleans())
 used_units = st.dictionaries(
     st.sampled_from([("pc_a11pr0dUc75",), ("prod_0",), ("pc_a11pr0dUc75", "prod_1")]),
@@ -201,14 +245,17 @@ def oracle_says(
     return cart, applied
 
 
-@settings(deadline=None, max_examples=600)
-@given(lines, st.lists(steps, min_size=1, max_size=4), modes, used_units)
+@pytest.mark.parametrize("focus", FOCUS)
+@settings(deadline=None, max_examples=250)
+@given(data=st.data(), items=lines, mode=modes, used=used_units)
 def test_prices_are_what_the_oracle_says(
+    focus: str,
+    data: st.DataObject,
     items: list[Json],
-    stack: list[prices.Step],
     mode: tuple[bool, bool],
     used: dict[tuple[str, ...], int],
 ) -> None:
+    stack = data.draw(FOCUS[focus])
     stack = [replace(step, is_once=mode[0], is_initial=mode[1]) for step in stack]
     answer, (cart, applied) = engine_says(items, stack, used), oracle_says(items, stack, used)
     found_applied = [one["id"] for one in answer["redeemables"] if one["status"] == "APPLICABLE"]
