@@ -1,5 +1,4 @@
--- To whom codes were published and with what metadata, for the formulas that ask. Publications from before
--- are found when the replica is built anew (docs/runbook.md).
+-- To whom codes were published and with what metadata, for the formulas that ask.
 CREATE TABLE publications (
     project_id text NOT NULL,
     voucher_id text NOT NULL,
