@@ -15,6 +15,7 @@ from contracts.campaigns import (
     CreateValidationRule,
     CreateVoucher,
     DeleteValidationRule,
+    UpdateCampaign,
     ValidationRuleAssigned,
     ValidationRuleUnassigned,
 )
@@ -145,6 +146,75 @@ async def test_a_tier_is_changed_and_gets_more_rules(harness):
         related_object_id="promo_1",
     )
     assert (await harness.command("p1", assign)).error.key == "duplicate_found"
+
+
+def of_context(context_type, rule_id="val_1"):
+    definition = {**rule().definition, "context_type": context_type}
+    return CreateValidationRule(rule_id=rule_id, definition=definition)
+
+
+COUPON = {"type": "DISCOUNT_VOUCHER", "discount": {"type": "AMOUNT", "amount_off": 100}}
+COUPONS = {"name": "Coupons", "campaign_type": "DISCOUNT_COUPONS", "voucher": COUPON}
+MISFITS = {
+    "a campaign": (
+        CreateCampaign(
+            campaign_id="camp_2", action_id="aa", definition=COUPONS, validation_rules=["val_1"]
+        ),
+        "validation_rules[0]",
+    ),
+    "a voucher": (
+        CreateVoucher(code="A", definition=COUPON, validation_rules=["val_1"]),
+        "validation_rules[0]",
+    ),
+    "a new tier": (tier(validation_rules=["val_1"]), "validation_rules[0]"),
+    "a changed tier": (
+        UpdatePromotionTier(tier_id="promo_0", changes={}, validation_rules=["val_1"]),
+        "validation_rules[0]",
+    ),
+    "a campaign's tier": (
+        promotion(
+            "camp_3",
+            "Three",
+            promotion={"tiers": [{"name": "A", "action": TEN, "validation_rules": ["val_1"]}]},
+        ),
+        "promotion.tiers[0].validation_rules[0]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "prop"), MISFITS.values(), ids=MISFITS)
+async def test_rules_of_another_context_are_refused_wherever_they_are_named(harness, command, prop):
+    await harness.command("p1", of_context("campaign.gift_vouchers"))
+    await harness.command("p1", promotion())
+    await harness.command("p1", tier("promo_0"))
+    before = len(harness.appended)
+    refused = await harness.command("p1", command)
+    assert (refused.status, refused.error.key) == (400, "invalid_validation_rules")
+    assert refused.error.details.startswith(f"{prop}: must not be for campaign.gift_vouchers")
+    assert len(harness.appended) == before
+    assert await harness.rows("assigned_rules") == []
+
+
+async def test_an_effect_stays_what_an_assigned_rule_is_about(harness):
+    context = "campaign.discount_coupons.discount.apply_to_order"
+    await harness.command("p1", of_context(context))
+    voucher = {**COUPON, "discount": {**COUPON["discount"], "effect": "APPLY_TO_ORDER"}}
+    made = CreateCampaign(
+        campaign_id="camp_2",
+        action_id="aa",
+        definition={**COUPONS, "voucher": voucher},
+        validation_rules=["val_1"],
+    )
+    assert (await harness.command("p1", made)).status == 200
+    discount = {**voucher["discount"], "effect": "APPLY_TO_ITEMS"}
+    change = UpdateCampaign(campaign_id="camp_2", changes={"discount": discount})
+    refused = await harness.command("p1", change)
+    assert refused.error.key == "invalid_validation_rules"
+    assert refused.error.details.startswith(f"discount: must not be for {context}")
+    more = UpdateCampaign(
+        campaign_id="camp_2", changes={"discount": {**voucher["discount"], "amount_off": 7}}
+    )
+    assert (await harness.command("p1", more)).status == 200
 
 
 async def test_a_deleted_tier_frees_its_rules(harness):

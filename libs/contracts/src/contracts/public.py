@@ -4,7 +4,7 @@ Input are JSON objects as states and events are stored (``model_dump(mode="json"
 shapes of the Voucherify API v1 (openapi.json). Instants come out in UTC with milliseconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -258,24 +258,58 @@ def assignment(state: Json) -> JsonObject:
     }
 
 
-def async_action(state: Json) -> JsonObject:
-    """Return an asynchronous action; ``state`` has id, status, done, total and times."""
-    is_done = state["status"] == "DONE"
+def async_action(state: Json, *, with_result: bool) -> JsonObject:
+    """Return an asynchronous action; ``state`` has id, status, counts and times, and what was refused."""
+    has_ended = state["status"] in {"DONE", "FAILED"}
+    failed_count = state.get("failed_count") or 0
+    is_failed = state["status"] == "FAILED" or (failed_count and failed_count == state["total"])
     shown = {
         "id": state["id"],
-        "type": state.get("type", "CAMPAIGN.VOUCHERS_GENERATE"),
+        "type": state.get("type") or GENERATION,
         "status": state["status"],
-        "operation_status": {"DONE": "SUCCESS", "FAILED": "FAILED"}.get(state["status"], "UNKNOWN"),
+        "operation_status": ("FAILED" if is_failed else "SUCCESS") if has_ended else "UNKNOWN",
         "request_id": state.get("request_id") or "",
         "progress": 100 * state["done"] // state["total"] if state["total"] else 100,
         "object": "async_action",
-        "result": {"message": "Vouchers generated", "done_count": state["done"]}
-        if is_done
-        else None,
+        "result": _result(state) if with_result and has_ended else None,
         "processing_time": state.get("processing_time"),
         **_dates(state, "created_at", "updated_at"),
     }
     return _without_nothing(shown)
+
+
+GENERATION = "CAMPAIGN.VOUCHERS_GENERATE"
+
+
+def _result(state: Json) -> JsonObject | None:
+    """Return what an action came to, in the shape of its kind."""
+    kind = state.get("type") or GENERATION
+    if kind == GENERATION:
+        is_done = state["status"] == "DONE"
+        return {"message": "Vouchers generated", "done_count": state["done"]} if is_done else None
+    failed_count = state.get("failed_count") or 0
+    refused = state.get("failed") or []
+    counts = {"done_count": state["done"] - failed_count, "failed_count": failed_count}
+    if "IMPORT" in kind:
+        things = kind.partition(".")[0].lower().removesuffix("s")
+        told = f"{counts['done_count']} {things}(s) imported successfully, {failed_count} failed."
+        names = ("row", "source_id", "code")
+        rows = [
+            {**_named(one, names), "reason": f"{one['key']}: {one['details']}"} for one in refused
+        ]
+        return {"message": told, "failed": rows, **counts}
+    errors = [{**_named(one, ("source_id", "code")), **_error_of(one)} for one in refused]
+    # What was refused stands here whole: there are no files of it that could be fetched for a while.
+    files = {"reports": [], "reports_available_till": instant(state.get("updated_at"))}
+    return {**counts, **files, "errors": errors}
+
+
+def _named(refused: Json, names: Iterable[str]) -> JsonObject:
+    return {name: refused[name] for name in names if refused.get(name) is not None}
+
+
+def _error_of(refused: Json) -> JsonObject:
+    return {name: refused[name] for name in ("key", "message", "details")}
 
 
 # -- promotions and categories -------------------------------------------------------------------

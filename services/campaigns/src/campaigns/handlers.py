@@ -40,7 +40,6 @@ from contracts.campaigns import (
     UpdateVoucher,
     Voucher,
     VoucherCreated,
-    VoucherDefinition,
     VouchersGenerationStarted,
 )
 from contracts.distribution import CodeRequested, PublicationSucceeded
@@ -54,6 +53,7 @@ from contracts.promotions import (
     DeleteCategory,
     DeletePromotionStack,
     DeletePromotionTier,
+    PromotionTier,
     SetPromotionTierActive,
     UpdateCategory,
     UpdatePromotionStack,
@@ -85,8 +85,8 @@ async def create_campaign(unit: Unit, command: CreateCampaign) -> JsonObject:
     state = await unit.load(CAMPAIGN, command.campaign_id)
     command = await _with_categories(unit, command)
     events = campaigns.decide_create_campaign(state, command, unit.now)
-    await _check_rules(unit, command.validation_rules)
     campaign = unit.append(CAMPAIGN, command.campaign_id, *events).campaign
+    await _check_rules(unit, command.validation_rules, _campaign_as_target(campaign))
     if not await queries.insert_name(unit.connection, unit.project_id, campaign.name, campaign.id):
         raise duplicate("campaign", "name", campaign.name)
     await _start_generation(unit, campaign, events)
@@ -125,6 +125,8 @@ async def update_campaign(unit: Unit, command: UpdateCampaign) -> JsonObject:
     changes = await _with_category(unit, command.changes)
     events = campaigns.decide_update_campaign(state, changes, unit.now, count)
     campaign = unit.append(CAMPAIGN, campaign_id, *events).campaign
+    target = _campaign_as_target(campaign)
+    await _refuse_assigned(unit, campaign_id, target, "discount", is_changed=bool(events))
     return {"campaign": _json(campaign.model_copy(update={"vouchers_count": count}))}
 
 
@@ -237,8 +239,8 @@ async def create_voucher(unit: Unit, command: CreateVoucher) -> JsonObject:
     config = body.get("code_config")
     config = None if config is None else code_config("code_config", config)
     # Everything that may be refused for its own sake comes before the code is taken.
-    vouchers.decide_create_voucher("", "", body, campaign, unit.now)
-    await _check_rules(unit, command.validation_rules)
+    wanted = vouchers.decide_create_voucher("", "", body, campaign, unit.now).voucher
+    await _check_rules(unit, command.validation_rules, _voucher_as_target(wanted, campaign))
     campaign_id = None if campaign is None else campaign.id
     code, voucher_id = await _take_code(unit, command.code, config, campaign_id)
     created = vouchers.decide_create_voucher(voucher_id, code, body, campaign, unit.now)
@@ -272,6 +274,8 @@ async def update_voucher(unit: Unit, command: UpdateVoucher) -> JsonObject:
     events = vouchers.decide_update_voucher(voucher, template, changes, unit.now)
     if events:
         voucher = unit.append(VOUCHER, voucher.id, *events)
+    target = _voucher_as_target(voucher, campaign)
+    await _refuse_assigned(unit, voucher.id, target, "discount", is_changed=bool(events))
     return _with_campaign({"voucher": _json(voucher)}, campaign)
 
 
@@ -334,7 +338,7 @@ async def _create_tier(
     if others >= limits.TIERS_PER_CAMPAIGN_MAX:
         raise refuse("campaign_id", f"must have at most {limits.TIERS_PER_CAMPAIGN_MAX} tiers")
     event = tiers.decide_create(tier_id, campaign, body, last, unit.now, path)
-    await _check_rules(unit, rule_ids)
+    await _check_rules(unit, rule_ids, _tier_as_target(event.tier), path)
     await queries.keep_tier(unit.connection, unit.project_id, event.tier)
     state = unit.append(TIER, tier_id, event)
     await _assign_all(unit, rule_ids, "promotion_tier", tier_id)
@@ -347,11 +351,12 @@ async def update_promotion_tier(unit: Unit, command: UpdatePromotionTier) -> Jso
     changes = await _with_category(unit, command.changes)
     events = tiers.decide_update(state, changes, unit.now)
     rule_ids = command.validation_rules or tiers.assigned_rules("", changes)
-    await _check_rules(unit, rule_ids)
     for event in events:
         await queries.keep_tier(unit.connection, unit.project_id, event.tier)
     state = unit.append(TIER, command.tier_id, *events)
-    taken = await queries.rules_of(unit.connection, unit.project_id, command.tier_id)
+    target = _tier_as_target(state.tier)
+    await _check_rules(unit, rule_ids, target)
+    taken = await _refuse_assigned(unit, command.tier_id, target, "action", is_changed=bool(events))
     new = [rule_id for rule_id in rule_ids if rule_id not in taken]
     await _assign_all(unit, new, "promotion_tier", command.tier_id)
     return {"promotion_tier": _json(state.tier)}
@@ -530,35 +535,34 @@ async def assign_validation_rule(unit: Unit, command: AssignValidationRule) -> J
     rule = await _rule(unit, command.rule_id)
     if command.related_object_type == "campaign":
         campaign = (await _campaign(unit, command.related_object_id)).campaign
-        target_id = campaign.id
-        _refuse_target(rule, "campaign", campaign.campaign_type, campaign.voucher)
+        target_id, target = campaign.id, _campaign_as_target(campaign)
     elif command.related_object_type == "promotion_tier":
         tier = (await _tier(unit, command.related_object_id)).tier
-        target_id = tier.id
-        contexts.refuse_target(
-            rule.context_type,
-            "promotion_tier",
-            "PROMOTION",
-            {"discount": tier.action.get("discount")},
-        )
-        contexts.refuse_event_rules(rule.rules)
+        target_id, target = tier.id, _tier_as_target(tier)
     else:
         voucher, inherited = await _voucher(unit, command.related_object_id)
-        target_id = voucher.id
-        definition = effective_definition(voucher, inherited)
-        _refuse_target(rule, "voucher", definition.type, definition)
+        target_id, target = voucher.id, _voucher_as_target(voucher, inherited)
+    contexts.refuse_target(rule.context_type, target)
+    contexts.refuse_event_rules(rule.rules)
     assignment = await _assign(
         unit, command.assignment_id, rule.id, command.related_object_type, target_id
     )
     return {"assignment": _json(assignment)}
 
 
-def _refuse_target(
-    rule: StoredRule, target: str, target_type: str, definition: VoucherDefinition | None
-) -> None:
-    shown = None if definition is None else definition.model_dump(mode="json")
-    contexts.refuse_target(rule.context_type, target, target_type, shown)
-    contexts.refuse_event_rules(rule.rules)
+def _campaign_as_target(campaign: Campaign) -> contexts.Target:
+    definition = None if campaign.voucher is None else campaign.voucher.model_dump(mode="json")
+    return contexts.Target("campaign", campaign.campaign_type, definition)
+
+
+def _voucher_as_target(voucher: Voucher, campaign: Campaign | None) -> contexts.Target:
+    definition = effective_definition(voucher, campaign)
+    return contexts.Target("voucher", definition.type, definition.model_dump(mode="json"))
+
+
+def _tier_as_target(tier: PromotionTier) -> contexts.Target:
+    definition = {"discount": tier.action.get("discount")}
+    return contexts.Target("promotion_tier", "PROMOTION", definition)
 
 
 async def unassign_validation_rule(unit: Unit, command: UnassignValidationRule) -> JsonObject:
@@ -575,12 +579,27 @@ async def _unassign(unit: Unit, assignment_id: str, rule_id: str) -> None:
     await queries.delete_assignment(unit.connection, unit.project_id, assignment_id)
 
 
-async def _check_rules(unit: Unit, rule_ids: Sequence[str]) -> None:
+async def _check_rules(
+    unit: Unit, rule_ids: Sequence[str], target: contexts.Target, path: str = ""
+) -> None:
+    """Refuse rules that a new assignment to the target may not name."""
+    prop = f"{path}.validation_rules" if path else "validation_rules"
     if len(rule_ids) > limits.RULES_PER_TARGET_MAX:
-        reason = f"must have at most {limits.RULES_PER_TARGET_MAX} elements"
-        raise refuse("validation_rules", reason)
-    for rule_id in rule_ids:
-        contexts.refuse_event_rules((await _rule(unit, rule_id)).rules)
+        raise refuse(prop, f"must have at most {limits.RULES_PER_TARGET_MAX} elements")
+    for index, rule_id in enumerate(rule_ids):
+        rule = await _rule(unit, rule_id)
+        contexts.refuse_event_rules(rule.rules, f"{prop}[{index}]")
+        contexts.refuse_target(rule.context_type, target, f"{prop}[{index}]")
+
+
+async def _refuse_assigned(
+    unit: Unit, target_id: str, target: contexts.Target, prop: str, *, is_changed: bool
+) -> frozenset[str]:
+    """Refuse a change after which an assigned rule would be about another effect; returns its rules."""
+    taken = await queries.rules_of(unit.connection, unit.project_id, target_id)
+    for rule_id in sorted(taken) if is_changed else ():
+        contexts.refuse_target((await _rule(unit, rule_id)).context_type, target, prop)
+    return taken
 
 
 async def _assign_all(

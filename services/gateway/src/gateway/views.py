@@ -240,12 +240,12 @@ def _redemption(row: Record, children: Sequence[Record]) -> JsonObject:
     return shown
 
 
-def async_action(row: Record) -> JsonObject:
-    """Show an asynchronous action."""
+def async_action(row: Record, *, with_result: bool) -> JsonObject:
+    """Show an asynchronous action; lists leave the results out."""
     took = None
     if row["updated_at"] is not None and row["status"] != "IN_PROGRESS":
         took = int((row["updated_at"] - row["created_at"]).total_seconds() * 1000)
-    return public.async_action({**dict(row), "processing_time": took})
+    return public.async_action({**dict(row), "processing_time": took}, with_result=with_result)
 
 
 async def validation_rules(

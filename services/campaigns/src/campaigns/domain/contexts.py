@@ -1,7 +1,7 @@
 """Where a rule may be used: ``context_type`` against the names in the rule and what it is assigned to."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from campaigns.domain.errors import broken_rule
 from contracts.errors import JsonObject
@@ -87,11 +87,16 @@ def refuse_misfits(context_type: str, rules: JsonObject) -> None:
             raise broken_rule(f"{path}.name", f"must not be {name} in the context {context_type}")
 
 
-def refuse_event_rules(rules: JsonObject) -> None:
-    """Refuse rules about a custom event where redemptions are judged: they have none."""
+def refuse_event_rules(rules: JsonObject, prop: str = "") -> None:
+    """Refuse rules about a custom event where redemptions are judged: they have none.
+
+    ``prop`` is the property of the request that names the rule; without it, the rule's own is at fault.
+    """
     for path, name in _names("rules", rules):
         if name == EVENT_RULE:
-            raise broken_rule(f"{path}.name", f"must not be {name} for what is redeemed")
+            raise broken_rule(
+                prop or f"{path}.name", f"must not be about {name} for what is redeemed"
+            )
 
 
 def _names(path: str, rules: JsonObject) -> Iterator[tuple[str, str]]:
@@ -105,24 +110,27 @@ def _names(path: str, rules: JsonObject) -> Iterator[tuple[str, str]]:
                 todo.append((f"{inside}.{number}.rules", rule["rules"]))
 
 
-def refuse_target(
-    context_type: str, target: str, target_type: str, definition: JsonObject | None
-) -> None:
-    """Refuse an assignment to what the context does not mean.
+class Target(NamedTuple):
+    """What a rule is assigned to: a ``campaign``, a ``voucher`` or a ``promotion_tier``."""
 
-    ``target`` is ``campaign``, ``voucher`` or ``promotion_tier``, ``target_type`` its type; ``definition``
-    has the ``discount`` or ``gift`` whose effect the context may name.
-    """
+    kind: str
+    type: str
+    definition: JsonObject | None
+    """Has the ``discount`` or ``gift`` whose effect a context may name."""
+
+
+def refuse_target(context_type: str, target: Target, prop: str = "context_type") -> None:
+    """Refuse an assignment to what the context does not mean; ``prop`` is the property at fault."""
     if context_type == "global":
         return
     name = next((name for name in TARGETS if _is_in(context_type, name)), None)
     kind, types, _ = TARGETS.get(name or "", (None, (), ()))
-    is_tier = target == "promotion_tier" and name == "campaign.promotion"
-    if not is_tier and (kind != target or target_type not in types):
-        raise broken_rule("context_type", f"must not be {context_type} for this {target}")
+    is_tier = target.kind == "promotion_tier" and name == "campaign.promotion"
+    if not is_tier and (kind != target.kind or target.type not in types):
+        raise broken_rule(prop, f"must not be for {context_type} on this {target.kind}")
     effect = context_type.removeprefix(f"{name}").removeprefix(".")
-    if effect and not _has_effect(definition or {}, effect):
-        raise broken_rule("context_type", f"must not be {context_type} for the {target}'s effect")
+    if effect and not _has_effect(target.definition or {}, effect):
+        raise broken_rule(prop, f"must not be for {context_type} on the {target.kind}'s effect")
 
 
 def _is_in(context_type: str, name: str) -> bool:

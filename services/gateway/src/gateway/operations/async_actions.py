@@ -19,7 +19,7 @@ async def list_async_actions(call: Call) -> JsonObject:
     return {
         "object": "list",
         "data_ref": "async_actions",
-        "async_actions": [views.async_action(row) for row in rows],
+        "async_actions": [views.async_action(row, with_result=False) for row in rows],
         "has_more": page.offset + len(rows) < total,
     }
 
@@ -33,4 +33,4 @@ async def get_async_action(call: Call) -> JsonObject:
         row = await queries.async_action(connection, call.project_id, name)
     if row is None:
         raise not_found("async_action", name)
-    return views.async_action(row)
+    return views.async_action(row, with_result=True)

@@ -75,9 +75,13 @@ ACTIONS = Table(
     "async_actions",
     PROJECT_AND_ID,
     {
+        "type": "text",
+        "request_id": "text",
         "status": "text",
         "done": "bigint",
         "total": "bigint",
+        "failed_count": "bigint",
+        "failed": "jsonb",
         "created_at": "timestamptz",
         "updated_at": "timestamptz",
     },
@@ -136,6 +140,8 @@ def keys_started(event: VouchersGenerationStarted, envelope: Envelope) -> Iterab
 
 def apply_started(rows: Rows, event: VouchersGenerationStarted, envelope: Envelope) -> None:
     row = {
+        # The gateway's request is what a command is correlated with, and its events in turn.
+        "request_id": envelope.correlation_id,
         "status": "IN_PROGRESS",
         "done": 0,
         "total": event.total,
