@@ -1,5 +1,6 @@
 """The catalog on a real Postgres: commands, intake, two projects."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,6 +20,8 @@ from contracts.catalog import (
     UpsertProduct,
     UpsertSku,
 )
+from contracts.gateway import ProjectDeleted
+from runtime import clock
 from runtime.settings import Settings
 from runtime.testing import Harness
 
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.integration
 @pytest_asyncio.fixture
 async def harness(leased_settings: Settings) -> AsyncIterator[Harness]:
     async with Harness(build(leased_settings)) as running:
+        await running.projects("p1", "p2")
         yield running
 
 
@@ -162,3 +166,36 @@ async def test_collections_are_counted_changed_and_deleted_and_products_go_with_
     assert sku.status == 404
     async with harness.service.pool.acquire() as connection:
         assert await audit(connection) == []
+
+
+async def test_intake_of_a_deleted_project_is_refused_with_the_reason(harness):
+    await harness.event(
+        "p1", ProjectDeleted(project_id="p1", deleted_at=clock.now()), source="gateway"
+    )
+    elements = [{"source_id": "a", "project_id": "p1"}, {"source_id": "b"}]
+    await harness.intake(topics.INTAKE_PRODUCTS, "p2", elements)
+    [refused, taken] = harness.appended
+    assert isinstance(refused, IntakeRejected)
+    assert refused.reason == "project_id: project p1 was deleted"
+    assert (refused.property, refused.index) == ("project_id", 0)
+    assert isinstance(taken, ProductCreated)
+    assert [row["project_id"] for row in await harness.rows("aggregates")] == ["p2"]
+
+
+async def test_intake_of_an_unknown_project_waits_for_it_and_is_refused_then(leased_settings):
+    async with Harness(build(leased_settings)) as harness:
+        patient = {"unknown_project_wait_s": 600.0}
+        harness.service.settings = leased_settings.model_copy(update=patient)
+        late = asyncio.create_task(harness.intake(topics.INTAKE_PRODUCTS, "p1", {"source_id": "a"}))
+        await asyncio.wait([late], timeout=0.2)
+        assert not late.done()
+        await harness.projects("p1")
+        await late
+        assert [type(event) for event in harness.appended] == [ProductCreated]
+        hasty = {"unknown_project_wait_s": 0.0}
+        harness.service.settings = leased_settings.model_copy(update=hasty)
+        await harness.intake(topics.INTAKE_PRODUCTS, "nowhere", {"source_id": "a"})
+        refused = harness.appended[-1]
+        assert isinstance(refused, IntakeRejected)
+        assert refused.reason == "project_id: there is no project nowhere"
+        assert [row["project_id"] for row in await harness.rows("aggregates")] == ["p1"]

@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "libs" / "contracts" / "example
 async def settings(leased_kafka_settings: Settings) -> Settings:
     settings = leased_kafka_settings
     await create_schemas(settings, "customers")
-    read = [topics.events(name) for name in ("ledger", "distribution", "catalog")]
+    read = [topics.events(name) for name in ("ledger", "distribution", "catalog", "gateway")]
     intake = [topics.INTAKE_CUSTOMERS, topics.INTAKE_ORDERS, topics.INTAKE_CUSTOM_EVENTS]
     own = [topics.commands("customers"), topics.events("customers"), topics.INTAKE_REJECTED]
     await admin.create_topics(settings, [*read, *intake, *own])
@@ -39,6 +39,10 @@ async def customers(settings: Settings) -> AsyncIterator[Service]:
     service = build(settings)
     await admin.migrate_service(service)
     await service.start()
+    async with service.pool.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO known_projects (project_id) VALUES ('p1'), ('proj_example')"
+        )
     yield service
     await service.stop()
 

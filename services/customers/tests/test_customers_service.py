@@ -28,6 +28,7 @@ from contracts.customers import (
     UpsertOrder,
 )
 from contracts.distribution import Publication, PublicationSucceeded
+from contracts.gateway import ProjectDeleted
 from contracts.ledger import (
     RedeemedItem,
     RedemptionRolledBack,
@@ -51,6 +52,7 @@ GOLD = {"junction": "and", "metadata.tier": {"conditions": {"$is": ["gold"]}}}
 @pytest_asyncio.fixture
 async def harness(leased_settings: Settings) -> AsyncIterator[Harness]:
     async with Harness(build(leased_settings)) as running:
+        await running.projects("p1", "p2")
         yield running
 
 
@@ -601,6 +603,7 @@ async def test_no_customer_slips_past_a_segment_that_is_being_made(leased_settin
         Harness(build(leased_settings)) as one,
         Harness(build(leased_settings), is_new=False) as other,
     ):
+        await one.projects("p1")
         for round_ in range(15):
             customers = [
                 {"source_id": f"c{round_}-{number}", "metadata": {"tier": "gold"}}
@@ -619,3 +622,24 @@ async def test_no_customer_slips_past_a_segment_that_is_being_made(leased_settin
         await one.refresh()
         entered = [event for event in one.appended if isinstance(event, CustomerEnteredSegment)]
         assert len(entered) == 15 * 15 * 20
+
+
+async def test_a_deleted_project_takes_nothing_and_is_swept_no_more(harness):
+    segment = CreateSegment(segment_id="seg_1", name="Gold", type="auto-update", filter=GOLD)
+    await harness.command("p1", segment)
+    await harness.event(
+        "p1", ProjectDeleted(project_id="p1", deleted_at=clock.now()), source="gateway"
+    )
+    async with harness.service.pool.acquire() as connection:
+        await connection.execute("UPDATE dynamic_segments SET due_at = now()")
+    assert not await sweep_once(harness.service)
+    for topic in (topics.INTAKE_CUSTOMERS, topics.INTAKE_ORDERS, topics.INTAKE_CUSTOM_EVENTS):
+        await harness.intake(topic, "p1", {"source_id": "a", "event": "x", "customer": {"id": "c"}})
+        refused = harness.appended[-1]
+        assert isinstance(refused, IntakeRejected)
+        assert (refused.reason, refused.property) == (
+            "project_id: project p1 was deleted",
+            "project_id",
+        )
+    streams = [row["stream_id"] for row in await harness.rows("aggregates")]
+    assert streams == ["segment-seg_1"]

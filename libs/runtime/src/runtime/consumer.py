@@ -105,6 +105,7 @@ class _Writer(Consumer):
 
 Prepare = Callable[[Connection, Sequence[tuple[Envelope, Any]]], Awaitable[Any]]
 Flush = Callable[[Connection, Any], Awaitable[None]]
+Refusals = Callable[[Connection, Iterable[str]], Awaitable[Mapping[str, str]]]
 
 
 class CommandConsumer(_Writer):
@@ -335,7 +336,8 @@ class IntakeConsumer(_Writer):
     """Upstream systems' records: JSON, one object or a list of them, no envelope needed.
 
     The project is named by header ``ce_project`` or ``project``, or by the element's ``project_id``.
-    ``prepare`` gets the elements that are objects of a named project.
+    ``prepare`` gets the elements that are objects of a named project. ``refusals`` says of which of the
+    named projects nothing is taken, and why (:meth:`runtime.projects.Projects.refusals`).
     """
 
     def __init__(
@@ -344,9 +346,11 @@ class IntakeConsumer(_Writer):
         *,
         name: str = "intake",
         prepare: Prepare | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         super().__init__(name, handlers)
         self._prepare = prepare
+        self._refusals = refusals
         self._handlers = {
             topic: handler if isinstance(handler, Handler) else Handler(handler)
             for topic, handler in handlers.items()
@@ -376,7 +380,7 @@ class IntakeConsumer(_Writer):
     ) -> Outcome:
         """Handle every element of a batch of records."""
         batch = self.begin(connection)
-        elements = [element for item in items for element in _elements(item)]
+        elements = await self._judged(connection, items)
         await batch.prefetch(
             [
                 (element.envelope.project_id, aggregate, aggregate_id)
@@ -398,6 +402,18 @@ class IntakeConsumer(_Writer):
         ]
         return Outcome(event_count=len(batch.events), results=results)
 
+    async def _judged(self, connection: Connection, items: Sequence[Item]) -> list["_Element"]:
+        """Return the elements, those of a project that may send nothing with the reason."""
+        elements = [element for item in items for element in _elements(item)]
+        if self._refusals is None:
+            return elements
+        named = {one.envelope.project_id for one in elements if not one.reason}
+        refused = await self._refusals(connection, named)
+        return [
+            one if one.reason else one._replace(reason=refused.get(one.envelope.project_id, ""))
+            for one in elements
+        ]
+
     def _streams(self, element: "_Element") -> list[tuple[Aggregate[Any], str]]:
         if element.reason:
             return []
@@ -411,7 +427,7 @@ class IntakeConsumer(_Writer):
         """Handle an element, or tell upstream why not; returns whether it was taken."""
         handler = self._handlers[element.record.topic]
         reason = element.reason
-        at_fault = None
+        at_fault = "project_id" if reason.startswith("project_id: ") else None
         if not reason:
             try:
                 await self.call(batch, element.envelope, handler, element.value, is_alone=is_alone)

@@ -676,6 +676,11 @@ class Consumer:
         with contextlib.suppress(KafkaError, ValueError):
             await self._kafka.commit(hints)
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether a broker feeds it; in unit tests nothing does."""
+        return self._subscriber is not None
+
     async def topic_ends(self) -> dict[Place, int]:
         """Return where its topics end, of all partitions that hold anything; raises without a broker."""
         kafka, prefix = self._subscriber.consumer, self.host.settings.topic_prefix

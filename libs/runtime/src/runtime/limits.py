@@ -57,5 +57,8 @@ PROJECT_ID_LENGTH_MAX = 100
 GARBAGE_ALLOCATIONS = 20_000
 """Allocations, less what was freed, after which Python looks for cycles; its own default is 700."""
 
+UNKNOWN_PROJECTS_REMEMBERED_MAX = 10_000
+"""Unknown projects that upstream systems named, of which a process knows since when it waits for them."""
+
 NICENESS_BEHIND_CHECKOUT = 5
 """Of services for which no checkout waits: a third of the processor's time where both could use all of it."""

@@ -54,5 +54,7 @@ class Settings(BaseSettings):
     projection_wait_s: float = 5.0
     """How long a reader waits for its own writes: longer than a process takes to start again, whose
     partitions nobody else applies meanwhile, and half of what a caller waits for its reply."""
+    unknown_project_wait_s: float = 5.0
+    """How long upstream's message of a project that nobody told of yet is waited with."""
     idempotency_hours: int = 48
     """How long replies are kept (the promise is 24)."""

@@ -4,15 +4,21 @@ from pathlib import Path
 
 from catalog.handlers import COMMANDS, INTAKE
 from runtime.consumer import CommandConsumer, IntakeConsumer
+from runtime.projects import Projects
 from runtime.service import Service
 from runtime.settings import Settings
 
 
 def build(settings: Settings) -> Service:
     """Return the service."""
+    projects = Projects()
     return Service(
         "catalog",
         settings,
         migrations=Path(__file__).parent / "migrations",
-        consumers=[CommandConsumer(COMMANDS), IntakeConsumer(INTAKE)],
+        consumers=[
+            CommandConsumer(COMMANDS),
+            IntakeConsumer(INTAKE, refusals=projects.refusals),
+            projects,
+        ],
     )

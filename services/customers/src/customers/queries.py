@@ -96,10 +96,13 @@ async def keep_dynamic_segment(
 
 
 async def next_due(connection: Connection, now: datetime) -> tuple[str, str] | None:
-    """Return (project, segment id) of one that waits for its evaluation."""
+    """Return (project, segment id) of one that waits for its evaluation; a deleted project waits for ever."""
     row = await connection.fetchrow(
-        "SELECT project_id, segment_id FROM dynamic_segments"
-        " WHERE due_at <= $1 ORDER BY due_at LIMIT 1",
+        """
+        SELECT s.project_id, s.segment_id FROM dynamic_segments s
+        LEFT JOIN known_projects k ON k.project_id = s.project_id
+        WHERE s.due_at <= $1 AND k.deleted_at IS NULL ORDER BY s.due_at LIMIT 1
+        """,
         now,
     )
     return (row["project_id"], row["segment_id"]) if row is not None else None

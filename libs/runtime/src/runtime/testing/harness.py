@@ -8,6 +8,7 @@ from typing import Any, Self
 import orjson
 
 from contracts import topics
+from contracts.gateway import Project, ProjectCreated
 from contracts.messages import Command, Envelope, Event, Message, Reply, Request
 from runtime import clock, event_store, ids, migrate
 from runtime.admin import migrate_service
@@ -118,6 +119,22 @@ class Harness:
     ) -> None:
         """Deliver another service's event."""
         await self.events([(project_id, event)], source=source, stream=stream)
+
+    async def projects(self, *project_ids: str) -> None:
+        """Tell the service that these projects were created."""
+        made = [
+            Project(
+                id=one,
+                name=one,
+                timezone="UTC",
+                currency="EUR",
+                created_at=clock.now(),
+                webhook_secret="x",  # noqa: S106 - none
+            )
+            for one in project_ids
+        ]
+        told = [(one.id, ProjectCreated(project=one)) for one in made]
+        await self.events(told, source="gateway", stream="project-1")
 
     async def events(
         self, events: Sequence[tuple[str, Event]], *, source: str, stream: str = "test-1"
