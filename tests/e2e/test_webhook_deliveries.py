@@ -22,6 +22,10 @@ def test_a_delivery_is_listed_and_sent_again(system: System, api: Api, receiver:
     hooks = f"/management/v1/projects/{api.project_id}/webhooks"
     body = {"target_url": receiver.url, "events": ["voucher.created"]}
     hook = system.management().must("POST", hooks, body)
+    before = hook.pop("secret")
+    rotated = system.management().must("POST", f"{hooks}/{hook['id']}/rotate-secret", {})
+    assert rotated["secret"] != before
+    assert system.management().must("GET", f"{hooks}/{hook['id']}")["id"] == hook["id"]
     api.voucher()
 
     def newest() -> Any:

@@ -288,14 +288,14 @@ def test_the_library_verifies_what_we_sign_and_nothing_else():
     raw = '{"name":"Zoë"}'.encode()
     at = datetime.now(UTC)
     headers = signed_headers(
-        raw, message_id="whs_1", at=at, endpoint_secret=SECRET, project_secret="s"
+        raw, message_id="whs_1", at=at, endpoint_secrets=[SECRET], project_secret="s"
     )
     assert Webhook(SECRET).verify(raw, headers) == {"name": "Zoë"}
     old = signed_headers(
         raw,
         message_id="whs_1",
         at=at - timedelta(minutes=6),
-        endpoint_secret=SECRET,
+        endpoint_secrets=[SECRET],
         project_secret="s",
     )
     for wrong_body, wrong_headers in (

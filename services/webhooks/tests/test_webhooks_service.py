@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +23,9 @@ from contracts.webhooks import (
     DeleteEndpoint,
     DeliveryAttempted,
     EndpointDisabled,
+    EndpointSecretRotated,
     ResendDelivery,
+    RotateEndpointSecret,
     UpdateEndpoint,
 )
 from runtime import clock, secrets
@@ -32,12 +35,13 @@ from webhooks import limits, queries
 from webhooks.app import build
 from webhooks.audit import audit
 from webhooks.guard import FORBIDDEN, open_session
-from webhooks.sender import Sender, send_webhooks
+from webhooks.sender import Sender, send_webhooks, still_signing
 from webhooks.settings import Settings
 
 pytestmark = pytest.mark.integration
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEW_SECRET = "whsec_" + b64encode(b"another secret, as long").decode()
 PROJECT_SECRET = "whsec_of_the_project"
 
 
@@ -163,6 +167,23 @@ def attempts(harness) -> list[tuple[int, str, int | None]]:
         for event in harness.appended
         if isinstance(event, DeliveryAttempted)
     ]
+
+
+async def test_T05_both_secrets_sign_for_a_day_after_a_rotation(harness, receiver):
+    await subscribe(harness, receiver.url())
+    sealed = secrets.encrypt(harness.service.settings, NEW_SECRET)
+    rotate = RotateEndpointSecret(endpoint_id="wh_1", secret=sealed)
+    assert (await harness.command("p2", rotate)).status == 404
+    assert (await harness.command("p1", rotate)).status == 200
+    await tell(harness)
+    await send(harness)
+    ((_, headers, raw),) = receiver.hooks
+    assert Webhook(SECRET).verify(raw, headers) == Webhook(NEW_SECRET).verify(raw, headers)
+    rotated = harness.appended[1]
+    assert isinstance(rotated, EndpointSecretRotated)
+    [replaced] = [row["replaced_secrets"] for row in await harness.rows("endpoints")]
+    assert still_signing(replaced, rotated.replaced_until - timedelta(seconds=1)) != []
+    assert still_signing(replaced, rotated.replaced_until) == []
 
 
 async def test_a_webhook_arrives_signed_in_both_ways(harness, receiver):

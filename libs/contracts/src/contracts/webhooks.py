@@ -39,6 +39,15 @@ class UpdateEndpoint(Command):
     changes: JsonObject
 
 
+class RotateEndpointSecret(Command):
+    """Sign by a new secret; for a while also by the one until now."""
+
+    TYPE: ClassVar[str] = "webhooks.rotate-endpoint-secret.v1"
+    endpoint_id: str
+    secret: str
+    """Ciphertext, made by the gateway, which shows the secret once."""
+
+
 class DeleteEndpoint(Command):
     TYPE: ClassVar[str] = "webhooks.delete-endpoint.v1"
     endpoint_id: str
@@ -59,6 +68,15 @@ class EndpointCreated(Event):
 class EndpointUpdated(Event):
     TYPE: ClassVar[str] = "webhooks.endpoint-updated.v1"
     endpoint: Endpoint
+
+
+class EndpointSecretRotated(Event):
+    TYPE: ClassVar[str] = "webhooks.endpoint-secret-rotated.v1"
+    endpoint: Endpoint
+    """With the new secret."""
+    replaced: str
+    """Ciphertext of the secret until now, which also signs until ``replaced_until``."""
+    replaced_until: datetime
 
 
 class EndpointDeleted(Event):

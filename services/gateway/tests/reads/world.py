@@ -100,6 +100,7 @@ from contracts.webhooks import (
     EndpointCreated,
     EndpointDeleted,
     EndpointDisabled,
+    EndpointSecretRotated,
     EndpointUpdated,
 )
 
@@ -861,6 +862,10 @@ class World:
         history = [
             ("endpoint-wh_1", EndpointCreated(endpoint=endpoint)),
             ("endpoint-wh_1", EndpointUpdated(endpoint=endpoint)),
+            (
+                "endpoint-wh_1",
+                EndpointSecretRotated(endpoint=endpoint, replaced="old", replaced_until=at(3)),
+            ),
             ("endpoint-wh_1", EndpointDisabled(endpoint=off, reason="410")),
             ("endpoint-wh_2", EndpointCreated(endpoint=gone)),
             ("endpoint-wh_2", EndpointDeleted(endpoint_id="wh_2", deleted_at=at(2))),

@@ -25,6 +25,7 @@ from contracts.webhooks import (
     DeleteEndpoint,
     DeliveryAttempted,
     ResendDelivery,
+    RotateEndpointSecret,
     UpdateEndpoint,
 )
 from runtime.aggregate import Aggregate
@@ -41,6 +42,7 @@ from webhooks.domain.endpoint import (
     EndpointState,
     decide_create_endpoint,
     decide_delete_endpoint,
+    decide_rotate_secret,
     decide_update_endpoint,
 )
 from webhooks.domain.names import covered
@@ -86,6 +88,7 @@ def commands(settings: Settings) -> Mapping[type[Command], Handler]:
     return {
         CreateEndpoint: Handler(create_endpoint, streams=_stream_of_endpoint),
         UpdateEndpoint: Handler(update_endpoint, streams=_stream_of_endpoint),
+        RotateEndpointSecret: Handler(rotate_secret, streams=_stream_of_endpoint),
         DeleteEndpoint: Handler(delete_endpoint, streams=_stream_of_endpoint),
         ResendDelivery: Handler(resend_delivery),
     }
@@ -96,10 +99,16 @@ def _stream_of_endpoint(command: Any) -> Iterable[tuple[Aggregate[Any], str]]:
 
 
 async def _keep(unit: Unit, endpoint_id: str, events: Sequence[Any]) -> JsonObject:
-    endpoint = unit.append(ENDPOINT, endpoint_id, *events).endpoint
+    state = unit.append(ENDPOINT, endpoint_id, *events)
     if events:
-        await queries.keep_endpoint(unit.connection, unit.project_id, endpoint)
-    return {"endpoint": endpoint.model_dump(mode="json")}
+        await queries.keep_endpoint(unit.connection, unit.project_id, state)
+    return {"endpoint": state.endpoint.model_dump(mode="json")}
+
+
+async def rotate_secret(unit: Unit, command: RotateEndpointSecret) -> JsonObject:
+    """Sign what the endpoint gets by another secret."""
+    state = await unit.load(ENDPOINT, command.endpoint_id)
+    return await _keep(unit, command.endpoint_id, decide_rotate_secret(state, command, unit.now))
 
 
 async def delete_endpoint(unit: Unit, command: DeleteEndpoint) -> JsonObject:

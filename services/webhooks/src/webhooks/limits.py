@@ -44,3 +44,9 @@ CLEANING_SLICE = 5_000
 
 AUDIT_FINDINGS_MAX = 1_000
 """Findings that one audit names."""
+
+REPLACED_SECRET_HOURS = 24
+"""How long a secret that was replaced still signs, beside the new one."""
+
+REPLACED_SECRETS_MAX = 10
+"""Replaced secrets of one endpoint that still sign."""

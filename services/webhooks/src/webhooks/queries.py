@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from contracts.errors import JsonObject
-from contracts.webhooks import Endpoint
 from runtime.database import Connection
 from webhooks import limits
 from webhooks.domain.delivery import Answer, Verdict
+from webhooks.domain.endpoint import EndpointState
 
 WAKE_CHANNEL = "webhooks_due"
 
@@ -26,14 +26,17 @@ class Target(NamedTuple):
     events: list[str]
 
 
-async def keep_endpoint(connection: Connection, project_id: str, endpoint: Endpoint) -> None:
+async def keep_endpoint(connection: Connection, project_id: str, state: EndpointState) -> None:
     """Write the endpoint's row; its senders wake."""
+    endpoint = state.endpoint
     await connection.execute(
         """
-        INSERT INTO endpoints (project_id, endpoint_id, target_url, events, secret, active)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (project_id, endpoint_id) DO UPDATE SET
+        INSERT INTO endpoints
+            (project_id, endpoint_id, target_url, events, secret, active, replaced_secrets)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project_id, endpoint_id) DO UPDATE SET
             target_url = EXCLUDED.target_url, events = EXCLUDED.events,
-            secret = EXCLUDED.secret, active = EXCLUDED.active
+            secret = EXCLUDED.secret, active = EXCLUDED.active,
+            replaced_secrets = EXCLUDED.replaced_secrets
         """,
         project_id,
         endpoint.id,
@@ -41,6 +44,7 @@ async def keep_endpoint(connection: Connection, project_id: str, endpoint: Endpo
         endpoint.events,
         endpoint.secret,
         endpoint.active,
+        [one.model_dump(mode="json") for one in state.replaced_secrets],
     )
     await wake(connection, [(project_id, endpoint.id)])
 
@@ -193,11 +197,13 @@ def _columns(rows: Sequence[Any], count: int) -> list[list[Any]]:
 
 
 class Receiver(NamedTuple):
-    """Where an endpoint is, and the two secrets (ciphertext) that sign what it gets."""
+    """Where an endpoint is, and the secrets (ciphertext) that sign what it gets."""
 
     target_url: str
     secret: str
     project_secret: str | None
+    replaced_secrets: list[JsonObject]
+    """``{"secret", "until"}`` of those that were replaced and may still sign."""
 
 
 class Delivery(NamedTuple):
@@ -220,7 +226,7 @@ async def receiver(connection: Connection, project_id: str, endpoint_id: str) ->
     """Return an active endpoint."""
     row = await connection.fetchrow(
         """
-        SELECT e.target_url, e.secret, k.doc ->> 'webhook_secret' AS project_secret
+        SELECT e.target_url, e.secret, k.doc ->> 'webhook_secret' AS project_secret, e.replaced_secrets
         FROM endpoints e
         LEFT JOIN known k ON k.project_id = e.project_id AND k.id = e.project_id
         WHERE e.project_id = $1 AND e.endpoint_id = $2 AND e.active
@@ -424,6 +430,7 @@ async def endpoints_that_differ(connection: Connection, count: int) -> list[str]
            OR e.active <> (a.state -> 'endpoint' ->> 'active')::boolean
            OR e.events <> a.state -> 'endpoint' -> 'events'
            OR e.secret <> a.state -> 'endpoint' ->> 'secret'
+           OR e.replaced_secrets <> coalesce(a.state -> 'replaced_secrets', '[]')
         LIMIT $1
         """,
         count,

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import time
 import zlib
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import orjson
 import structlog
 from aiohttp import ClientError, ClientResponse, ClientSession
 
-from contracts.errors import DomainError
+from contracts.errors import DomainError, JsonObject
 from contracts.webhooks import DeliveryAttempted
 from runtime import clock, secrets
 from runtime.crash_points import crash_point
@@ -196,11 +197,13 @@ class Sender:
 
     def _headers(self, receiver: Receiver, delivery: Delivery, body: bytes) -> dict[str, str]:
         assert receiver.project_secret is not None, "nothing goes out unsigned"
+        now = clock.now()
+        valid = [receiver.secret, *still_signing(receiver.replaced_secrets, now)]
         return signed_headers(
             body,
             message_id=delivery.delivery_id,
-            at=clock.now(),
-            endpoint_secret=secrets.decrypt(self._settings, receiver.secret),
+            at=now,
+            endpoint_secrets=[secrets.decrypt(self._settings, one) for one in valid],
             project_secret=secrets.decrypt(self._settings, receiver.project_secret),
         )
 
@@ -239,9 +242,7 @@ class Sender:
                 events = decide_disable(state, reason, unit.now)
                 if events:
                     stopped = unit.append(ENDPOINT, delivery.endpoint_id, *events)
-                    await queries.keep_endpoint(
-                        unit.connection, delivery.project_id, stopped.endpoint
-                    )
+                    await queries.keep_endpoint(unit.connection, delivery.project_id, stopped)
                     logger.warning("endpoint_disabled", endpoint_id=delivery.endpoint_id)
 
 
@@ -263,6 +264,11 @@ async def _drain(response: ClientResponse) -> None:
             if response.content.at_eof():
                 return
     response.close()
+
+
+def still_signing(replaced: Sequence[JsonObject], now: datetime) -> list[str]:
+    """Return the replaced secrets (ciphertext) whose time is not over."""
+    return [one["secret"] for one in replaced if datetime.fromisoformat(one["until"]) > now]
 
 
 def _retry_after(response: ClientResponse) -> float | None:

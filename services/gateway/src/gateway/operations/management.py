@@ -4,7 +4,12 @@ from contracts import public
 from contracts.distribution import UpdateDistribution
 from contracts.errors import JsonObject
 from contracts.gateway import CLIENT_SETTINGS
-from contracts.webhooks import CreateEndpoint, DeleteEndpoint, UpdateEndpoint
+from contracts.webhooks import (
+    CreateEndpoint,
+    DeleteEndpoint,
+    RotateEndpointSecret,
+    UpdateEndpoint,
+)
 from gateway import limits, projects, queries
 from gateway.body import (
     BOOLEAN,
@@ -154,10 +159,7 @@ WEBHOOKS = "/management/v1/projects/{projectId}/webhooks"
 async def create_webhook(call: Call) -> JsonObject:
     """Subscribe an address; shows its secret (Standard Webhooks), which is never shown again."""
     await _project(call)
-    secret = projects.webhook_secret(
-        call.gateway.service.settings,
-        f"{call.params['projectId']}\x1f{call.seed}" if call.seed else "",
-    )
+    secret = _drawn_secret(call)
     command = CreateEndpoint(
         endpoint_id=call.new_id("wh"),
         target_url=call.body["target_url"],
@@ -192,6 +194,39 @@ async def update_webhook(call: Call) -> JsonObject:
     command = UpdateEndpoint(endpoint_id=found["id"], changes=call.body)
     reply = await call.command("webhooks", found["id"], command)
     return public.webhook(reply["endpoint"])
+
+
+SECRET = {
+    "type": "object",
+    "required": ["id", "object", "secret"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"type": "string", "enum": ["webhook"]},
+        "secret": {"type": "string"},
+    },
+}
+
+
+@operation(
+    "POST",
+    WEBHOOKS + "/{webhookId}/rotate-secret",
+    auth=MANAGEMENT,
+    is_answer_kept=False,
+    shown=SECRET,
+)
+async def rotate_webhook_secret(call: Call) -> JsonObject:
+    """Replace a webhook's secret; shows the new one once. For 24 hours the old one signs as well."""
+    found = await _webhook(call)
+    secret = _drawn_secret(call)
+    command = RotateEndpointSecret(endpoint_id=found["id"], secret=call.gateway.encrypt(secret))
+    await call.command("webhooks", found["id"], command)
+    return {"id": found["id"], "object": "webhook", "secret": secret}
+
+
+def _drawn_secret(call: Call) -> str:
+    """Return a new secret, the same one when the request is repeated with its key."""
+    seed = f"{call.params['projectId']}\x1f{call.seed}" if call.seed else ""
+    return projects.webhook_secret(call.gateway.service.settings, seed)
 
 
 @operation("DELETE", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, statuses=(204,))

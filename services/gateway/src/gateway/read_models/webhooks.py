@@ -10,6 +10,7 @@ from contracts.webhooks import (
     EndpointCreated,
     EndpointDeleted,
     EndpointDisabled,
+    EndpointSecretRotated,
     EndpointUpdated,
 )
 from gateway import limits
@@ -68,6 +69,7 @@ FOLDS: dict[type[Event], Fold] = {
     EndpointCreated: ENDPOINT,
     EndpointUpdated: ENDPOINT,
     EndpointDisabled: ENDPOINT,
+    EndpointSecretRotated: ENDPOINT,
     EndpointDeleted: Fold(keys_deleted, apply_deleted),
     DeliveryAttempted: Fold(keys_attempted, apply_attempted),
 }

@@ -1,7 +1,7 @@
 """Endpoints: where a project wants to be told, and of what."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,14 +15,27 @@ from contracts.webhooks import (
     EndpointCreated,
     EndpointDeleted,
     EndpointDisabled,
+    EndpointSecretRotated,
     EndpointUpdated,
+    RotateEndpointSecret,
     UpdateEndpoint,
 )
 from webhooks import limits
 from webhooks.domain.names import read_events
 
-EndpointEvent = EndpointCreated | EndpointUpdated | EndpointDeleted | EndpointDisabled
+EndpointEvent = (
+    EndpointCreated | EndpointUpdated | EndpointSecretRotated | EndpointDeleted | EndpointDisabled
+)
 ReadUrl = Callable[[str, Any], str]
+
+
+class ReplacedSecret(BaseModel):
+    """A secret (ciphertext) that was replaced and still signs for a while."""
+
+    model_config = ConfigDict(frozen=True)
+
+    secret: str
+    until: datetime
 
 
 class EndpointState(BaseModel):
@@ -32,6 +45,8 @@ class EndpointState(BaseModel):
 
     endpoint: Endpoint
     is_deleted: bool = False
+    replaced_secrets: list[ReplacedSecret] = []
+    """The newest first."""
 
 
 def decide_create_endpoint(
@@ -72,6 +87,18 @@ def decide_update_endpoint(
     return [EndpointUpdated(endpoint=updated)]
 
 
+def decide_rotate_secret(
+    state: EndpointState | None, command: RotateEndpointSecret, now: datetime
+) -> list[EndpointEvent]:
+    """Replace the secret; both sign until the subscriber has had time to take over the new one."""
+    endpoint = _existing(state, command.endpoint_id)
+    if endpoint.secret == command.secret:
+        return []
+    updated = endpoint.model_copy(update={"secret": command.secret, "updated_at": now})
+    until = now + timedelta(hours=limits.REPLACED_SECRET_HOURS)
+    return [EndpointSecretRotated(endpoint=updated, replaced=endpoint.secret, replaced_until=until)]
+
+
 def decide_delete_endpoint(
     state: EndpointState | None, command: DeleteEndpoint, now: datetime
 ) -> list[EndpointEvent]:
@@ -99,4 +126,8 @@ def evolve(state: EndpointState | None, event: EndpointEvent) -> EndpointState:
     if isinstance(event, EndpointDeleted):
         assert state is not None, f"{event.endpoint_id} was never created"
         return state.model_copy(update={"is_deleted": True})
-    return EndpointState(endpoint=event.endpoint)
+    replaced = [] if state is None else state.replaced_secrets
+    if isinstance(event, EndpointSecretRotated):
+        newest = ReplacedSecret(secret=event.replaced, until=event.replaced_until)
+        replaced = [newest, *replaced][: limits.REPLACED_SECRETS_MAX]
+    return EndpointState(endpoint=event.endpoint, replaced_secrets=replaced)

@@ -667,6 +667,7 @@ IGNORED: Mapping[type[Event], str] = {
     webhooks.EndpointUpdated: OWN,
     webhooks.EndpointDeleted: OWN,
     webhooks.EndpointDisabled: OWN,
+    webhooks.EndpointSecretRotated: OWN,
     webhooks.DeliveryAttempted: OWN,
 }
 
