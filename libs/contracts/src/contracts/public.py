@@ -300,7 +300,7 @@ def _result(state: Json) -> JsonObject | None:
         return {"message": told, "failed": rows, **counts}
     errors = [{**_named(one, ("source_id", "code")), **_error_of(one)} for one in refused]
     # What was refused stands here whole: there are no files of it that could be fetched for a while.
-    files = {"reports": [], "reports_available_till": instant(state.get("updated_at"))}
+    files: JsonObject = {"reports": [], "reports_available_till": instant(state.get("updated_at"))}
     return {**counts, **files, "errors": errors}
 
 
