@@ -10,7 +10,7 @@ validation, whose view may lag behind, at some moment at all.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import NamedTuple
@@ -31,7 +31,15 @@ from contracts.ledger import (
 from contracts.messages import Envelope, Event, Reply
 from tests.oracle.machine import PROJECTS, START
 from tests.oracle.redemptions import Definition, Oracle, Take
-from tests.sim.shop import CARD, ORDER_AMOUNT, SAID_OF_CARD, Operation, account_of, accounts_asked
+from tests.sim.shop import (
+    CARD,
+    CHANGES,
+    ORDER_AMOUNT,
+    SAID_OF_CARD,
+    Operation,
+    account_of,
+    accounts_asked,
+)
 
 SHORT = {"quantity_exceeded": "uses", "gift_amount_exceeded": "credits"}
 """What the engine says of an account of which too little is left by its view."""
@@ -45,6 +53,16 @@ class Answered(NamedTuple):
     to_position: int
 
 
+class Version(NamedTuple):
+    """A version of a code's definition."""
+
+    number: int
+    limit: int | None
+    is_active: bool
+    operation: str
+    """That made it so."""
+
+
 class Sent(NamedTuple):
     """What was sent to the ledger."""
 
@@ -54,6 +72,10 @@ class Sent(NamedTuple):
     """By operation."""
     rolled_back: Mapping[str, str]
     """The redemption that each operation gives back."""
+    versions: Mapping[str, Sequence[Version]]
+    """Of each voucher, in order."""
+    seen: Mapping[str, Collection[str]]
+    """The changes of definitions that each operation had to see: its caller had been told of them."""
 
 
 class Judge:
@@ -72,8 +94,8 @@ class Judge:
         self._holds: dict[tuple[str, str], list[HoldPlaced]] = defaultdict(list)
         self._since: dict[str, dict[str, int]] = {project: {} for project in PROJECTS}
         """Where in the log something first happened to an account."""
-        self._left: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        """What was left in an account, and from which position on."""
+        self._gone: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        """What was used or held of an account, less what was added, and from which position on."""
         self._position = 0
         waiting = sorted(answered.items(), key=lambda one: one[1].from_position)
         self._to_come = [name for name, one in reversed(waiting) if one.replies]
@@ -101,11 +123,11 @@ class Judge:
 
     def _look_at_accounts(self, project: str) -> None:
         oracle = self._oracles[project]
-        for account, definition in oracle.heard.items():
-            left = oracle.left(account, definition.limit)
-            known = self._left[account]
-            if left is not None and (not known or known[-1][1] != left):
-                known.append((self._position, left))
+        for account in oracle.heard:
+            gone = -(oracle.left(account, 0) or 0)
+            known = self._gone[account]
+            if not known or known[-1][1] != gone:
+                known.append((self._position, gone))
         for account in (*oracle.heard, *(f"order/{one}" for one in oracle.orders)):
             self._since[project].setdefault(account, self._position)
 
@@ -149,7 +171,7 @@ class Judge:
         took = [(one.account, one.amount) for item in event.items for one in item.posted]
         if took != [(one.account, one.amount) for one in postings]:
             return f"took {took}, planned was {postings}"
-        wrong = _not_as_asked(operation, postings)
+        wrong = _not_as_asked(operation, postings) or self._not_as_defined(operation, postings)
         if wrong:
             return wrong
         order = None
@@ -173,6 +195,9 @@ class Judge:
         if plan.refusal is not None:
             since = self._answered[operation.name].from_position
             return self._refused_by_engine(operation, plan.refusal, since)
+        wrong = self._not_as_defined(operation, postings_of(plan))
+        if wrong:
+            return wrong
         verdicts = set(self._verdicts(oracle, plan, operation, project))
         wanted = {
             one.account
@@ -187,22 +212,47 @@ class Judge:
         """Return what is wrong if it was never so from the position on; empty if it was."""
         kind = SHORT.get(error.key)
         for account, take in accounts_asked(operation).items():
+            versions = self._may_see(operation, account)
+            if error.key == "voucher_disabled" and not all(one.is_active for one in versions):
+                return ""
             # What fits even when least is left is not refused, however old the view.
             wanted = 1 if take.is_flexible else take.amount
-            if kind and account.startswith(kind) and self._least(account, since) < wanted:
+            limits = [one.limit for one in versions if one.limit is not None]
+            if account.startswith("credits/"):
+                limits = [SAID_OF_CARD.limit or 0]
+            left = min(limits, default=math.inf) - self._most_gone(account, since)
+            if kind and account.startswith(kind) and left < wanted:
                 return ""
         return (
             f"the engine refused {operation.name} with {error.key} {error.details}: it was not so"
         )
 
-    def _least(self, account: str, since: int) -> float:
-        """Return the least that was left in the account since the position."""
-        left = math.inf
-        for position, then in reversed(self._left[account]):
-            left = min(left, then)
+    def _most_gone(self, account: str, since: int) -> int:
+        """Return the most that was gone of the account since the position."""
+        gone = 0
+        for position, then in reversed(self._gone[account]):
+            gone = max(gone, then)
             if position <= since:
                 break
-        return left
+        return gone
+
+    def _may_see(self, operation: Operation, account: str) -> list[Version]:
+        """Return the versions of a code that the operation may be planned on."""
+        versions = self._sent.versions[account.partition("/")[2]]
+        told = self._sent.seen.get(operation.name, ())
+        newest = max((one.number for one in versions if one.operation in told), default=0)
+        return [one for one in versions if one.number >= newest]
+
+    def _not_as_defined(self, operation: Operation, postings: Iterable[Posting]) -> str:
+        """Return which posting is of a definition that never was or is too old; empty if none."""
+        for posting in postings:
+            if posting.account.startswith("credits/"):
+                continue
+            said = {(one.number, one.limit) for one in self._may_see(operation, posting.account)}
+            if (posting.limit_version, posting.limit) not in said:
+                what = f"{posting.limit} by version {posting.limit_version}"
+                return f"planned with limit {what} of {posting.account}, it may be {said}"
+        return ""
 
     def _verdicts(
         self, oracle: Oracle, plan: Plan, operation: Operation, project: str
@@ -308,6 +358,9 @@ class Judge:
             )
         elif operation.kind == "hold":
             self._answer_to_hold(operation, reply)
+        elif operation.kind in CHANGES:
+            if reply.error is not None:
+                self.findings.append(f"{operation.name} was answered {reply.error.key}")
         elif operation.name not in self._fitting:
             key = reply.error.key if reply.error else "ok"
             self.findings.append(
@@ -323,7 +376,9 @@ class Judge:
             sent = [one for one in self._sent.holds[operation.name] if one.answer == body]
             if not any(one.postings in placed for one in sent):
                 self.findings.append(f"{operation.name} holds by its answer, not by the log")
-            for wrong in (_not_as_asked(operation, one.postings) for one in sent):
+            for one in sent:
+                wrong = _not_as_asked(operation, one.postings)
+                wrong = wrong or self._not_as_defined(operation, one.postings)
                 self.findings += [f"{operation.name}: {wrong}"] if wrong else []
         else:
             for refused in _errors(body):

@@ -17,6 +17,7 @@ from ledger.domain.accounts import Account
 from runtime import event_store
 from runtime.consumer import CommandConsumer
 from runtime.inbox import Consumer
+from runtime.positions import Positions
 from runtime.relay import Relay
 from tests.sim import statements, store
 
@@ -133,6 +134,10 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "the engine takes an older balance for a newer one": (
         (engine.projections, "_apply_posted"),
         lambda _: _takes_any_balance,
+    ),
+    "the engine does not wait for what its caller wrote": (
+        (Positions, "has"),
+        lambda _: lambda *_: True,
     ),
     "the engine answers 500 when its session ends": (
         (runtime.requests, "INFRASTRUCTURE_ERRORS"),

@@ -27,7 +27,7 @@ CURRENT: ContextVar["Process"] = ContextVar("process")
 RESTART_S_MAX = 3
 FETCH_RECORDS_MAX = 6
 IDLE_S_MAX = 0.25
-PUBLISHERS = {"ledger"}
+PUBLISHERS = {"ledger", "campaigns"}
 CARE_S = 1.0
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from contracts import campaigns, gateway, ids
+from contracts.campaigns import CreateVoucher, SetVoucherActive, UpdateVoucher
 from contracts.customers import Order, OrderUpdated
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
 from contracts.errors import JsonObject
 from contracts.ledger import AdjustBalance, ReleaseHold, RollBack
-from contracts.messages import Event, Message
+from contracts.messages import Message
 from tests.oracle.machine import ORDERS, PROJECTS, START, roll_back_of
 from tests.oracle.redemptions import Definition, Take
 
@@ -54,7 +55,19 @@ class Operation(NamedTuple):
     seconds: int = 0
 
 
-KINDS = {"redeem": 10, "roll_back": 3, "top_up": 1, "hold": 5, "release": 1, "cancel": 1}
+KINDS = {
+    "redeem": 10,
+    "roll_back": 3,
+    "top_up": 1,
+    "hold": 5,
+    "release": 1,
+    "cancel": 1,
+    "limit": 2,
+    "switch": 1,
+}
+CHANGES = {"limit", "switch"}
+"""What the merchant does: another limit of a code, higher or lower; switched off, or on again."""
+CHANGED = ("uses/a", "uses/b", "uses/c")
 
 
 def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
@@ -106,6 +119,9 @@ def _operation(
             session=chance.choice((its, None)) if kind == "redeem" else None,
             order=chance.choice((None, None, *ORDERS)),
         )
+    if kind in CHANGES:
+        changed = Take(chance.choice(CHANGED), chance.choice((1, 2, 4, 9)))
+        return operation._replace(takes=(changed,), amount=chance.choice((0, 1, 1)))
     if kind in {"hold", "release"}:
         operation = operation._replace(session=its)
     if kind == "roll_back":
@@ -160,14 +176,23 @@ def project_of(project: str) -> gateway.ProjectCreated:
     return gateway.ProjectCreated(project=made)
 
 
-def names_in(operations: Iterable[Operation]) -> list[str]:
-    """Return what must be defined for these operations."""
-    return sorted({*LIMITS, *(take.account for one in operations for take in one.takes)})
-
-
 def limit_of(name: str) -> int | None:
     """Return the limit that a run begins with."""
     return LIMITS.get(name, 1)
+
+
+def body_of(name: str) -> JsonObject:
+    """Return how a code, or the card, is defined."""
+    if name == CARD:
+        return {
+            "type": "GIFT_VOUCHER",
+            "gift": {"amount": LIMITS[CARD], "effect": "APPLY_TO_ORDER"},
+        }
+    return {
+        "type": "DISCOUNT_VOUCHER",
+        "discount": {"type": "AMOUNT", "amount_off": 1, "effect": "APPLY_TO_ORDER"},
+        "redemption": {"quantity": limit_of(name)},
+    }
 
 
 def voucher_of(project: str, name: str) -> campaigns.VoucherCreated:
@@ -187,15 +212,13 @@ def voucher_of(project: str, name: str) -> campaigns.VoucherCreated:
     return campaigns.VoucherCreated(voucher=voucher, gift_amount=LIMITS[CARD] if is_card else None)
 
 
-def definitions_of(operations: Iterable[Operation]) -> list[tuple[str, str, str, Event]]:
-    """Return service, project, stream and event of all that must be there before anybody asks."""
-    names = names_in(operations)
-    made: list[tuple[str, str, str, Event]] = []
+def definitions_of(operations: Iterable[Operation]) -> list[tuple[str, CreateVoucher]]:
+    """Return, with their projects, the commands that make what these operations name."""
+    made = []
     for project in PROJECTS:
-        made.append(("gateway", project, f"project-{project}", project_of(project)))
-        for name in names:
-            event = voucher_of(project, name)
-            made.append(("campaigns", project, f"voucher-{event.voucher.id}", event))
+        named = {take.account for one in operations if one.project == project for take in one.takes}
+        for name in sorted({*LIMITS, *named}):
+            made.append((project, CreateVoucher(code=code_of(name), definition=body_of(name))))
     return made
 
 
@@ -220,6 +243,12 @@ def message_of(operation: Operation, redeemed: Mapping[str, str]) -> Message:
         return _roll_back(operation, found)
     if operation.kind == "top_up":
         return _top_up(operation)
+    if operation.kind == "limit":
+        changes: JsonObject = {"redemption": {"quantity": operation.takes[0].amount}}
+        return UpdateVoucher(code=code_of(operation.takes[0].account), changes=changes)
+    if operation.kind == "switch":
+        code = code_of(operation.takes[0].account)
+        return SetVoucherActive(code=code, active=bool(operation.amount))
     assert operation.kind == "release", operation.kind
     return ReleaseHold(session_key=operation.session or "")
 

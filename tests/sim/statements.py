@@ -264,7 +264,8 @@ async def count_unpublished(_: Connection, tx: Transaction) -> list[Row]:
     return [{"count": sum(row["position"] > cursor["position"] for row in _log(tx))}]
 
 
-@statement("SELECT count(*) FROM ledger.dead_letters")
+@statement("^SELECT count(*) FROM ledger.dead_letters")
+@statement("^SELECT count(*) FROM campaigns.dead_letters")
 async def count_dead(_: Connection, tx: Transaction) -> list[Row]:
     return [{"count": len(tx.scan("dead_letters"))}]
 
@@ -460,6 +461,39 @@ async def store_holds(_: Connection, tx: Transaction, *columns: Any) -> None:
 @statement("SELECT * FROM holds")
 async def read_holds(_: Connection, tx: Transaction) -> list[Row]:
     return [row for _, row in tx.scan("holds")]
+
+
+# -- campaigns -------------------------------------------------------------------------------------
+
+
+@statement("^WITH listed AS ( INSERT INTO codes")
+async def insert_codes(
+    _: Connection,
+    tx: Transaction,
+    project_id: str,
+    voucher_ids: list[str],
+    codes: list[str],
+    *rest: Any,
+) -> list[Row]:
+    campaign_id, action_id, now, wanted = rest
+    listed = []
+    for voucher_id, code in zip(voucher_ids, codes, strict=True):
+        key = (project_id, voucher_id)
+        await tx.lock("codes", *key)
+        if tx.get("codes", key) is None:
+            row = {"code": code, "voucher_id": voucher_id, "campaign_id": campaign_id}
+            tx.put("codes", key, row | {"action_id": action_id, "created_at": now})
+            listed.append(code)
+    return [{"count": len(listed), "codes": (listed or None) if len(listed) < wanted else None}]
+
+
+@statement("SELECT c.code, c.voucher_id, c.campaign_id, c.created_at, j.definition")
+async def find_code(
+    _: Connection, tx: Transaction, project_id: str, derived: str, named: str
+) -> list[Row]:
+    rows = [tx.get("codes", (project_id, one)) for one in (derived, named)]
+    # Generated codes would have a definition of their generation; here nobody generates.
+    return [row | {"definition": None} for row in rows if row is not None][:1]
 
 
 # -- the engine's replica --------------------------------------------------------------------------

@@ -52,9 +52,9 @@ def _is_found(wanted: Run) -> bool:
 
 def test_what_fails_is_shown_short() -> None:
     with mutant("one more than the limit is given"):
-        runs = (run_of(seed, 30) for seed in range(SEEDS_TO_FIND_A_MUTANT))
+        runs = (run_of(seed, 20) for seed in range(SEEDS_TO_FIND_A_MUTANT))
         wanted, ended = next((one, ended) for one in runs if (ended := run(one)).findings)
-        short = shrink(wanted, ended, 30)
+        short = shrink(wanted, ended, 16)
         assert short.ended.findings
         again = run(short.run)
     assert again.findings == short.ended.findings

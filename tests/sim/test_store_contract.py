@@ -9,6 +9,9 @@ import asyncpg
 import pytest
 
 import runtime.inbox
+from campaigns import app as campaigns_app
+from campaigns import queries as campaigns_queries
+from campaigns.settings import Settings as CampaignsSettings
 from contracts import ids, topics
 from contracts.customers import Order, OrderUpdated
 from contracts.errors import ErrorBody
@@ -420,6 +423,69 @@ async def test_the_engine_finds_what_its_projection_has_applied(engine: Service)
     assert holds == {("p1", "s"): {HELD: 1}}
     stored = await engine._stored_positions([("ledger", 0), ("campaigns", 0), ("catalog", 0)])
     assert dict(stored) == {("ledger", 0): 2, ("campaigns", 0): 2}
+
+
+# -- campaigns -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def memory_campaigns() -> Service:
+    one = campaigns_app.build(CampaignsSettings())
+    schema, statements = Schema(), Statements()
+    one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
+    return one
+
+
+@pytest.fixture
+async def postgres_campaigns(leased_settings: Settings) -> AsyncIterator[Service]:
+    built = campaigns_app.build(CampaignsSettings.model_validate(leased_settings.model_dump()))
+    async with Harness(built) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_campaigns", pytest.param("postgres_campaigns", marks=pytest.mark.integration)]
+)
+def merchant(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_a_code_is_listed_once_and_found_by_its_text_and_its_id(merchant: Service) -> None:
+    async def insert(*codes: str, project: str = "p1") -> list[str]:
+        async with merchant.pool.acquire() as connection, connection.transaction():
+            return await campaigns_queries.insert_codes(
+                connection, project, codes, campaign_id=None, action_id=None, now=START
+            )
+
+    assert await insert("a", "b") == ["a", "b"]
+    assert await insert("b", "c") == ["c"]
+    assert await insert("b") == []
+    assert await insert("b", project="p2") == ["b"]
+    async with merchant.pool.acquire() as connection:
+        found = [
+            await campaigns_queries.find_code(connection, *named)
+            for named in (("p1", "c"), ("p1", ids.voucher_id("p1", "c")), ("p2", "c"))
+        ]
+    expected = campaigns_queries.Code("c", ids.voucher_id("p1", "c"), None, None, START)
+    assert found == [expected, expected, None]
+
+
+async def test_whoever_lists_a_code_lets_others_wait_who_list_it_too(merchant: Service) -> None:
+    async def insert(connection: Any) -> list[str]:
+        return await campaigns_queries.insert_codes(
+            connection, "p1", ["a"], campaign_id=None, action_id=None, now=START
+        )
+
+    async def insert_elsewhere() -> list[str]:
+        async with merchant.pool.acquire() as other, other.transaction():
+            return await insert(other)
+
+    async with merchant.pool.acquire() as connection, connection.transaction():
+        assert await insert(connection) == ["a"]
+        task = asyncio.create_task(insert_elsewhere())
+        assert await waits(task)
+    assert await asyncio.wait_for(task, WAIT_S) == []
 
 
 def _record(command: Any) -> Record:

@@ -1,4 +1,4 @@
-"""One run: engines, ledgers and readers, two of each, callers, faults; then calm, until all is answered.
+"""One run: two processes of each service, callers, faults; then calm, until all is answered and read.
 
 ``run(Run(seed))`` returns what was wrong. The same run does the same things again, step by step, as its
 trace says.
@@ -7,7 +7,7 @@ trace says.
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 import structlog
 
+import campaigns.settings
 import runtime.inbox
 import runtime.relay
+from campaigns import app as campaigns_app
 from contracts import topics as topic_names
+from contracts.campaigns import VoucherCreated, VoucherDisabled, VoucherEnabled, VoucherUpdated
 from contracts.ledger import PlaceHold, Plan, Redeem, RollBack
-from contracts.messages import Envelope, Event, Message, Reply
+from contracts.messages import Envelope, Event, Message, Position, Reply
 from engine import app as engine_app
 from engine.projections import PROJECTION as REPLICA
 from gateway.read_models import PROJECTION
@@ -31,13 +34,13 @@ from runtime.bus import Outgoing, outgoing
 from runtime.consumer import ProjectionConsumer
 from runtime.service import Service
 from runtime.settings import Settings
-from tests.oracle.machine import START
+from tests.oracle.machine import PROJECTS, START
 from tests.sim import shop
 from tests.sim.bus import Topics
 from tests.sim.chance import KINDS, Chance, Fault
-from tests.sim.judge import Answered, Judge, Sent
+from tests.sim.judge import Answered, Judge, Sent, Version
 from tests.sim.loop import NothingLeftToDo, VirtualLoop
-from tests.sim.process import CURRENT, IDLE_S_MAX, RESTART_S_MAX, Group, Process
+from tests.sim.process import CURRENT, IDLE_S_MAX, RESTART_S_MAX, Group, Killed, Process
 from tests.sim.shop import Operation
 from tests.sim.statements import Statements
 from tests.sim.store import Connection, Schema
@@ -49,6 +52,9 @@ FAULTS_S = 20.0
 """So long there are faults after the last request."""
 ANSWER_S = 2.0
 REPLIES = topic_names.GATEWAY_REPLIES
+REMEMBERED_S = 5.0
+"""So long a caller says what the engine must have seen."""
+DEFINING = ("gateway", "campaigns")
 SIZE = 60
 
 
@@ -88,15 +94,17 @@ class World:
         self.broken: list[BaseException] = []
         """What ended a part of a process that never ends: a fault of the simulation, or of ours."""
         self._run = wanted
-        self._schemas = {"ledger": Schema(), "gateway": Schema(), "engine": Schema()}
+        self._schemas = {name: Schema() for name in ("ledger", "gateway", "engine", "campaigns")}
         self._statements = {
             "ledger": Statements(),
+            "campaigns": Statements(),
             "gateway": Statements(PROJECTION),
             "engine": Statements(REPLICA, "engine"),
         }
         self._groups = {
             ("engine", "requests"): Group("requests", PARTITIONS),
             ("engine", "projection"): Group("projection", PARTITIONS),
+            ("campaigns", "commands"): Group("commands", PARTITIONS),
             ("ledger", "commands"): Group("commands", PARTITIONS),
             ("ledger", "reactions"): Group("reactions", PARTITIONS),
             ("gateway", "projection"): Group("projection", PARTITIONS),
@@ -106,9 +114,14 @@ class World:
         self._redeemed: dict[str, str] = {}
         """The redemption of each operation that was answered; of a failed one the failed one's."""
         self._rolled_back: dict[str, str] = {}
+        self._known: dict[str, list[tuple[float, str, Position]]] = defaultdict(list)
+        """Of each project: when its merchant was told of which change, and where it stands."""
+        self._seen: dict[str, list[str]] = {}
         self._told: list[tuple[Event, Envelope]] = []
         """What services say that are stood in for."""
         self._newest: dict[tuple[str, int], int] = {}
+        self._kinds = {one.name: one.kind for one in wanted.operations}
+        self._projects = {one.name: one.project for one in wanted.operations}
         self._last = max((one.at for one in wanted.operations), default=0.0)
         self._is_open = asyncio.Event()
         """The engine knows what is offered."""
@@ -163,15 +176,34 @@ class World:
         message = shop.message_of(operation, self._redeemed)
         if isinstance(message, RollBack):
             self._rolled_back[operation.name] = message.redemption_id
-        is_for_engine = operation.kind in {"redeem", "hold"}
-        topic = topic_names.ENGINE_REQUESTS if is_for_engine else topic_names.commands("ledger")
+        topic, after = topic_names.commands("ledger"), ()
+        if operation.kind in shop.CHANGES:
+            topic = topic_names.commands("campaigns")
+        elif operation.kind in {"redeem", "hold"}:
+            topic, after = topic_names.ENGINE_REQUESTS, self._must_see(operation)
+        await self._until_answered(operation.name, operation.project, topic, message, after)
+
+    def _must_see(self, operation: Operation) -> tuple[Position, ...]:
+        """Return what the engine has to have applied: as the gateway remembers it, for a while."""
+        since = asyncio.get_running_loop().time() - REMEMBERED_S
+        known = [one for one in self._known[operation.project] if one[0] >= since]
+        self._seen[operation.name] = [name for _, name, _ in known]
+        newest: dict[int, Position] = {}
+        for _, _, position in known:
+            before = newest.get(position.partition, position)
+            newest[position.partition] = max(before, position)
+        return tuple(newest.values())
+
+    async def _until_answered(
+        self, name: str, project: str, topic: str, message: Message, after: tuple[Position, ...]
+    ) -> None:
         attempts = 0
-        while operation.name not in self._replies:
+        while name not in self._replies:
             attempts += 1
-            envelope = self._envelope(operation, message, attempts)
+            envelope = self._envelope(name, project, message, attempts)._replace(after=after)
             if not self.chance.happens("message_lost"):
-                self._send(outgoing(topic, operation.name, message, envelope))
-            await self._heard(operation.name)
+                self._send(outgoing(topic, name, message, envelope))
+            await self._heard(name)
 
     async def _heard(self, name: str) -> None:
         for _ in range(20):
@@ -185,17 +217,18 @@ class World:
             number = self.chance.number(PARTITIONS)
         self.topics.append(out._replace(partition=number))
 
-    def _envelope(self, operation: Operation, message: Message, attempt: int) -> Envelope:
+    def _envelope(self, name: str, project: str, message: Message, attempt: int) -> Envelope:
         return Envelope(
-            id=f"{operation.name}.{attempt}",
+            id=f"{name}.{attempt}",
             type=message.TYPE,
             source="gateway",
             time=clock.now(),
-            project_id=operation.project,
-            subject=operation.name,
+            project_id=project,
+            subject=name,
+            correlation_id=name,
             reply_to=REPLIES,
-            idempotency_key=f"key of {operation.name}",
-            fingerprint=operation.name,
+            idempotency_key=f"key of {name}",
+            fingerprint=name,
         )
 
     def _tell(self, service: str, project: str, stream: str, event: Event) -> None:
@@ -222,13 +255,26 @@ class World:
         self.topics.append(out._replace(partition=number))
 
     async def define(self) -> None:
-        """Say what is offered, and let callers in when the engine knows it."""
-        for service, project, stream, event in shop.definitions_of(self._run.operations):
-            self._tell(service, project, stream, event)
-        while not self._has_read("engine", "gateway", "campaigns"):
+        """Say what is offered, without faults, and let callers in when the engine knows it."""
+        self.chance.is_calm = True
+        for project in PROJECTS:
+            self._tell("gateway", project, f"project-{project}", shop.project_of(project))
+        topic = topic_names.commands("campaigns")
+        async with asyncio.TaskGroup() as group:
+            for project, command in shop.definitions_of(self._run.operations):
+                name = f"{project}/{command.code}"
+                group.create_task(self._until_answered(name, project, topic, command, ()))
+        while not (self._is_published("campaigns") and self._has_read("engine", *DEFINING)):
             await asyncio.sleep(0.05)
+        self.chance.is_calm = False
         self._is_open.set()
         asyncio.get_running_loop().call_later(self._last + FAULTS_S, self._calm)
+
+    def _is_published(self, service: str) -> bool:
+        tables = self._schemas[service].tables
+        newest = max((row["position"] for row in tables["events"].values()), default=0)
+        position: int = tables["relay_cursor"][(True,)]["position"]
+        return position >= newest
 
     def _has_read(self, service: str, *sources: str) -> bool:
         """Whether the projection of a service has applied all that the topics hold."""
@@ -253,13 +299,17 @@ class World:
                     if reply.retry_after_s is None:
                         self._replies.setdefault(name, []).append(reply)
                         self._learn(name, reply)
-                        begun = self._open[name][0]
-                        now = self._schemas["ledger"].sequences["position"]
-                        self._open[name] = (begun, now)
+                        if name in self._open:
+                            begun = self._open[name][0]
+                            now = self._schemas["ledger"].sequences["position"]
+                            self._open[name] = (begun, now)
             await self.topics.wait([REPLIES], IDLE_S_MAX)
 
     def _learn(self, name: str, reply: Reply) -> None:
         """Keep the id of the redemption that was answered, for whoever gives it back."""
+        if self._kinds.get(name) in shop.CHANGES:
+            now = asyncio.get_running_loop().time()
+            self._known[self._projects[name]] += [(now, name, one) for one in reply.positions]
         told = (reply.body or {}).get("redemption")
         if told is not None and "rollback" not in (reply.body or {}):
             root = told.get("redemption_id") or told.get("parent_id")
@@ -292,16 +342,14 @@ class World:
         if not self.chance.is_calm:
             return False
         ledger = self._schemas["ledger"]
-        cursor = ledger.tables["relay_cursor"][(True,)]
         if any(row["postings"] for row in ledger.tables["holds"].values()):
             return False
-        newest = max((row["position"] for row in ledger.tables["events"].values()), default=0)
-        if cursor["position"] < newest:
+        if not (self._is_published("ledger") and self._is_published("campaigns")):
             return False
         sources = (service for service in engine_app.SOURCES if service != "ledger")
         return self._has_read("gateway", "ledger") and self._has_read("engine", "ledger", *sources)
 
-    def _sent(self) -> Sent:
+    def _sent(self, defined: Sequence[tuple[Event, Envelope]]) -> Sent:
         """Return what was sent to the ledger."""
         plans: dict[str, Plan] = {}
         holds: dict[str, list[PlaceHold]] = defaultdict(list)
@@ -316,7 +364,17 @@ class World:
                         plans[plan.parent_id or plan.redemptions[0].redemption_id] = plan
                 elif envelope.type == PlaceHold.TYPE:
                     holds[envelope.subject].append(PlaceHold.from_json(body))
-        return Sent(plans, holds, self._rolled_back)
+        versions: dict[str, list[Version]] = defaultdict(list)
+        for event, envelope in defined:
+            assert isinstance(
+                event, VoucherCreated | VoucherUpdated | VoucherEnabled | VoucherDisabled
+            )
+            one = event.voucher
+            assert one.definition is not None, "nothing here inherits"
+            limit = one.definition.redemption.get("quantity")
+            named = Version(one.version, limit, one.active, envelope.correlation_id)
+            versions[one.id].append(named)
+        return Sent(plans, holds, self._rolled_back, versions, self._seen)
 
     async def findings(self) -> list[str]:
         """Judge the log and the answers, audit the tables."""
@@ -327,7 +385,10 @@ class World:
             name: Answered(self._replies.get(name, []), *between)
             for name, between in self._open.items()
         }
-        found = Judge(self._run.operations, answered, self._sent()).judge(events)
+        merchant: Any = Connection(self._schemas["campaigns"], self._statements["campaigns"])
+        defined = await all_events(merchant, ["campaigns"])
+        found = Judge(self._run.operations, answered, self._sent(defined)).judge(events)
+        found += await check_log(merchant, "campaigns") + await check_relay(merchant, "campaigns")
         found += await audit(connection) + await check_log(connection, "ledger")
         found += await check_relay(connection, "ledger")
         for name in ("gateway", "engine"):
@@ -335,7 +396,7 @@ class World:
             found += [f"{name}: dead letter: {row['reason']}" for row in letters]
         found += await compare(reader, "gateway", PROJECTION, events)
         replica: Any = Connection(self._schemas["engine"], self._statements["engine"])
-        return found + await compare(replica, "engine", REPLICA, [*events, *self._told])
+        return found + await compare(replica, "engine", REPLICA, [*events, *defined, *self._told])
 
 
 SETTINGS = Settings(event_partitions=PARTITIONS)
@@ -343,16 +404,28 @@ SETTINGS = Settings(event_partitions=PARTITIONS)
 
 
 REAL = {"ledger": ledger_app.build, "engine": engine_app.build}
+SETTINGS_OF_CAMPAIGNS = campaigns.settings.Settings(event_partitions=PARTITIONS)
 
 
 def _build(service: str) -> Service:
+    if service == "campaigns":
+        built = campaigns_app.build(SETTINGS_OF_CAMPAIGNS)
+        built.background.clear()  # nobody generates codes here
+        return built
     if service in REAL:
         return REAL[service](SETTINGS)
     projection = ProjectionConsumer(PROJECTION, [topic_names.events("ledger")])
     return Service("gateway", SETTINGS, consumers=[projection])
 
 
+def _tell_of_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of what a process had begun beside its consumers when it was killed."""
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 async def _live(wanted: Run, place: dict[str, World]) -> list[str]:
+    asyncio.get_running_loop().set_exception_handler(_tell_of_error)
     world = World(wanted)
     place["world"] = world
     try:
