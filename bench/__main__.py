@@ -11,6 +11,7 @@ import uvloop
 
 from bench import (
     campaigns,
+    footprint,
     hops,
     ledger_alone,
     load,
@@ -32,6 +33,9 @@ SECONDS = 15.0
 CROWD_ROUNDS = 200
 WEBHOOK_ROUNDS = 200
 SOAK_MINUTES = 30.0
+USAGE = (
+    "python -m bench [pricing | rebuild | webhook | footprint | millions [count] | soak [minutes]]"
+)
 
 
 async def main() -> int:
@@ -113,13 +117,16 @@ async def _alone(env: dict[str, str], measure: str, amount: str = "") -> int:
             _, codes = await _codes(client, 100)
             times = await webhook.measure(session, env, client, codes[0], WEBHOOK_ROUNDS)
             _print(_webhook(times))
+        elif measure == "footprint":
+            found = await footprint.measure(
+                client, env["KAFKA_BOOTSTRAP_SERVERS"], env["DATABASE_URL"]
+            )
+            footprint.show(found)
         elif measure == "soak":
             _, codes = await _codes(client, CODES)
             return 0 if await soak.run(client, codes, float(amount or SOAK_MINUTES)) else 1
         else:
-            print(
-                "python -m bench [pricing | rebuild | webhook | millions [count] | soak [minutes]]"
-            )
+            print(USAGE)
             return 2
     return 0
 
