@@ -8,7 +8,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from bench.load import Client, make_codes, stack
 from contracts import topics
@@ -140,9 +140,9 @@ async def _since(
     return messages, size
 
 
-def _bytes(record: object) -> int:
-    headers = sum(len(name) + len(value) for name, value in record.headers)  # type: ignore[attr-defined]
-    return len(record.key or b"") + len(record.value or b"") + headers  # type: ignore[attr-defined]
+def _bytes(record: ConsumerRecord) -> int:
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def show(found: Footprint) -> None:
