@@ -16,8 +16,8 @@ hangs or lies while clients work. Every check ends with the audit: all logs fold
 and every row of every read model compared. *Lost* counts acknowledged requests without their effect,
 effects without an acknowledged request, and events that a consumer missed.
 
-Machine: {machine}. `load_per_core` is what else it was doing: the figures of time suffer, the others must
-not.
+{note}Machine: {machine}. `load_per_core` is what else it was doing: the figures of time suffer, the others
+must not.
 
 | check | figures | lost |
 |---|---|---|
@@ -46,7 +46,14 @@ def main() -> int:
         f"\n{len(lines)} checks, {_sum(kept, 'calls')} calls judged by journals, {killed} processes"
     )
     total += f" killed or stopped by a counted hand; lost in all: **{lost}**.\n"
-    page = HEAD.format(machine=kept["machine"]) + "\n".join(lines) + "\n" + total + ELSEWHERE
+    note = f"{kept['note']}\n\n" if kept.get("note") else ""
+    page = (
+        HEAD.format(machine=kept["machine"], note=note)
+        + "\n".join(lines)
+        + "\n"
+        + total
+        + ELSEWHERE
+    )
     PAGE.write_text(page)
     print(f"{PAGE.relative_to(ROOT)}: {len(lines)} checks, lost: {lost}")
     return 0 if lost == 0 else 1

@@ -194,6 +194,7 @@ def report(check: str, **facts: Any) -> None:
     """Keep the figures of a check, beside the machine that they are from."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(REPORT.read_text()) if REPORT.exists() else {"checks": {}}
+    kept.pop("note", None)  # of a run by hand
     kept["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
     kept["checks"][check] = {**facts, "load_per_core": round(load_factor(), 1)}
     REPORT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
