@@ -70,6 +70,12 @@ EVENT_COLUMNS = (
 )
 
 
+@statement("SELECT rule_id FROM assigned_rules")
+async def rules_of(_: Connection, __: Transaction, *___: Any) -> list[Row]:
+    """Return nothing: no rule is assigned in the simulation."""
+    return []
+
+
 @statement("INSERT INTO events (")
 async def append_events(_: Connection, tx: Transaction, lock: int, *columns: Any) -> list[Row]:
     await tx.lock("advisory", lock)
