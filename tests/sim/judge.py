@@ -92,6 +92,9 @@ class Judge:
         self._told: dict[str, list[Event]] = defaultdict(list)
         """What the log says of each operation."""
         self._holds: dict[tuple[str, str], list[HoldPlaced]] = defaultdict(list)
+        self._most: dict[str, tuple[int, ...]] = {}
+        """The most that was ever used of an account, held of it, taken off it: the engine hears of each in a
+        topic's partition of its own, and may see one that is new beside another that is old."""
         self._since: dict[str, dict[str, int]] = {project: {} for project in PROJECTS}
         """Where in the log something first happened to an account."""
         self._gone: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -124,7 +127,11 @@ class Judge:
     def _look_at_accounts(self, project: str) -> None:
         oracle = self._oracles[project]
         for account in oracle.heard:
-            gone = -(oracle.left(account, 0) or 0)
+            added = sum(one.amount for one in oracle.top_ups if one.account == account)
+            facts = (oracle.used(account), oracle.held(account), -added)
+            known_most = self._most.get(account, (0, 0, 0))
+            self._most[account] = tuple(map(max, known_most, facts))
+            gone = sum(facts)
             known = self._gone[account]
             if not known or known[-1][1] != gone:
                 known.append((self._position, gone))
@@ -228,7 +235,9 @@ class Judge:
         )
 
     def _most_gone(self, account: str, since: int) -> int:
-        """Return the most that was gone of the account since the position."""
+        """Return the most that was gone of the account since the position, or by any view of it."""
+        if since == 0:
+            return sum(self._most.get(account, ()))
         gone = 0
         for position, then in reversed(self._gone[account]):
             gone = max(gone, then)
