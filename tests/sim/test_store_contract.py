@@ -463,10 +463,11 @@ async def test_a_code_is_listed_once_and_found_by_its_text_and_its_id(merchant: 
     assert await insert("b") == []
     assert await insert("b", project="p2") == ["b"]
     async with merchant.pool.acquire() as connection:
-        found = [
+        found: list[Any] = [
             await campaigns_queries.find_code(connection, *named)
             for named in (("p1", "c"), ("p1", ids.voucher_id("p1", "c")), ("p2", "c"))
         ]
+        assert await campaigns_queries.rules_of(connection, "p1", found[0].voucher_id) == set()
     expected = campaigns_queries.Code("c", ids.voucher_id("p1", "c"), None, None, START)
     assert found == [expected, expected, None]
 
