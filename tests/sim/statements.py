@@ -493,13 +493,6 @@ async def insert_codes(
     return [{"count": len(listed), "codes": (listed or None) if len(listed) < wanted else None}]
 
 
-@statement("SELECT rule_id FROM assigned_rules WHERE project_id = $1 AND related_object_id = $2")
-async def rules_of(_: Connection, tx: Transaction, project_id: str, target_id: str) -> list[Row]:
-    wanted = (project_id, target_id)
-    rows = [row for _key, row in tx.scan("assigned_rules")]
-    return [row for row in rows if (row["project_id"], row["related_object_id"]) == wanted]
-
-
 @statement("SELECT c.code, c.voucher_id, c.campaign_id, c.created_at, j.definition")
 async def find_code(
     _: Connection, tx: Transaction, project_id: str, derived: str, named: str
