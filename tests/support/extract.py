@@ -91,15 +91,17 @@ def _mend(schemas: dict[str, Any]) -> None:
 
 
 def _body(told: Any) -> Any:
-    return (
-        told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    )
+    content = told.get("requestBody", {}).get("content", {})
+    body = content.get("application/json") or content.get("multipart/form-data") or {}
+    return body.get("schema", {})
 
 
 def _properties(node: Any, schemas: dict[str, Any]) -> set[str]:
     """Return the names of a body's properties, those of all its alternatives together."""
     if "$ref" in node:
         return _properties(schemas[node["$ref"].rpartition("/")[2]], schemas)
+    if "items" in node:
+        return _properties(node["items"], schemas)
     found = set(node.get("properties", {}))
     for alternatives in ("allOf", "oneOf", "anyOf"):
         for one in node.get(alternatives, []):

@@ -8,13 +8,18 @@ import pytest_asyncio
 
 from catalog.app import build
 from catalog.audit import audit
+from catalog.bulk import BULK
 from contracts import ids, topics
+from contracts.bulk import BulkElement
 from contracts.catalog import (
+    ChangeProductsInBulk,
     CreateProductCollection,
     DeleteProduct,
     DeleteProductCollection,
     IntakeRejected,
     ProductCreated,
+    ProductsBulkAdvanced,
+    ProductUpdated,
     SkuCreated,
     UpdateProductCollection,
     UpsertProduct,
@@ -199,3 +204,95 @@ async def test_intake_of_an_unknown_project_waits_for_it_and_is_refused_then(lea
         assert isinstance(refused, IntakeRejected)
         assert refused.reason == "project_id: there is no project nowhere"
         assert [row["project_id"] for row in await harness.rows("aggregates")] == ["p1"]
+
+
+def part(elements, number=0, *, is_last=True, kind="PRODUCTS.BULK_UPDATE", action_id="aa_1"):
+    return ChangeProductsInBulk(
+        action_id=action_id,
+        kind=kind,
+        part=number,
+        is_last=is_last,
+        elements=[BulkElement(row=row + 2, body=body) for row, body in enumerate(elements)],
+    )
+
+
+async def finish(harness) -> None:
+    while await BULK.run_part(harness.service):
+        async with harness.service.pool.acquire() as connection:
+            assert await audit(connection) == []
+    await harness.refresh()
+
+
+async def test_many_products_are_changed_in_parts_and_the_refused_are_named(harness):
+    good = [{"source_id": f"p{n}", "price": n} for n in range(3)]
+    wrong = [{"source_id": "bad", "price": -1}, {"name": "nobody"}]
+    assert (await harness.command("p1", part(good, is_last=False))).status == 200
+    assert not await BULK.run_part(harness.service)
+    assert (await harness.command("p1", part([*wrong, {"source_id": "last"}], 1))).status == 200
+    await finish(harness)
+    made = [
+        event.product.source_id for event in harness.appended if isinstance(event, ProductCreated)
+    ]
+    assert made == ["p0", "p1", "p2", "last"]
+    told = [event for event in harness.appended if isinstance(event, ProductsBulkAdvanced)]
+    assert [(one.done, one.total) for one in told] == [(3, 6), (6, 6)]
+    bad, nobody = told[1].refused
+    assert (bad.row, bad.source_id, bad.key) == (2, "bad", "invalid_payload")
+    assert bad.details.startswith("price: ")
+    assert nobody.details.startswith("source_id: ")
+    assert await harness.rows("bulk_jobs") == await harness.rows("bulk_parts") == []
+    assert {row["project_id"] for row in await harness.rows("aggregates")} == {"p1"}
+
+
+async def test_a_part_that_is_missing_starts_nothing(harness):
+    await harness.command("p1", part([{"source_id": "a"}], is_last=False))
+    refused = await harness.command("p1", part([{"source_id": "c"}], 2))
+    assert (refused.status, refused.error.key) == (400, "invalid_payload")
+    assert refused.error.details == "part: must follow the others: 2 are there"
+    await finish(harness)
+    assert harness.appended == []
+
+
+async def test_metadata_is_merged_into_products_that_are_there(harness):
+    await harness.command("p1", part([{"source_id": "a", "metadata": {"old": 1}}]))
+    await finish(harness)
+    body = [{"source_id": one, "metadata": {"new": 2}} for one in ("a", "b")]
+    await harness.command("p1", part(body, kind="PRODUCTS.METADATA_UPDATE", action_id="aa_2"))
+    await finish(harness)
+    advanced = harness.appended[-1]
+    assert [(one.source_id, one.key) for one in advanced.refused] == [("b", "not_found")]
+    changed = [event for event in harness.appended if isinstance(event, ProductUpdated)]
+    assert [event.product.metadata for event in changed] == [{"old": 1, "new": 2}]
+
+
+async def test_imported_skus_name_their_product_by_either_name(harness):
+    await harness.command("p1", part([{"source_id": "mug"}]))
+    await finish(harness)
+    body = [
+        {"product_id": "mug", "source_id": "mug-s"},
+        {"product_id": ids.product_id("p1", "mug"), "source_id": "mug-l"},
+        {"product_id": "cup", "source_id": "cup-s"},
+    ]
+    await harness.command("p1", part(body, kind="SKUS.IMPORT_CSV", action_id="aa_2"))
+    await finish(harness)
+    made = [event.sku.source_id for event in harness.appended if isinstance(event, SkuCreated)]
+    assert made == ["mug-s", "mug-l"]
+    [refused] = harness.appended[-1].refused
+    assert (refused.row, refused.source_id, refused.key) == (4, "cup-s", "not_found")
+
+
+async def test_two_workers_and_a_small_action_beside_a_big_one(harness, leased_settings):
+    for number in range(5):
+        body = [{"source_id": f"big{number}-{n}"} for n in range(3)]
+        await harness.command("p1", part(body, number, is_last=number == 4))
+    await harness.command("p2", part([{"source_id": "small"}], action_id="aa_2"))
+    async with Harness(build(leased_settings), is_new=False) as other:
+        await asyncio.gather(
+            *(BULK.run_part(one.service) for one in (harness, other, harness, other))
+        )
+        await finish(harness)
+    ended = [event for event in harness.appended if isinstance(event, ProductsBulkAdvanced)]
+    assert sorted(event.done for event in ended if event.action_id == "aa_1") == [3, 6, 9, 12, 15]
+    made = [event for event in harness.appended if isinstance(event, ProductCreated)]
+    assert len(made) == 16
+    assert [event.action_id for event in ended].index("aa_2") < 4

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.bulk import BulkAdvanced, BulkPart, BulkStarted
 from contracts.errors import ErrorBody, JsonObject
 from contracts.messages import Command, Event
 
@@ -345,3 +346,15 @@ class ValidationRuleUnassigned(Event):
 
     TYPE: ClassVar[str] = "campaigns.validation-rule-unassigned.v1"
     assignment: Assignment
+
+
+class ChangeVouchersInBulk(BulkPart):
+    TYPE: ClassVar[str] = "campaigns.change-vouchers-in-bulk.v1"
+
+
+class VouchersBulkStarted(BulkStarted):
+    TYPE: ClassVar[str] = "campaigns.vouchers-bulk-started.v1"
+
+
+class VouchersBulkAdvanced(BulkAdvanced):
+    TYPE: ClassVar[str] = "campaigns.vouchers-bulk-advanced.v1"

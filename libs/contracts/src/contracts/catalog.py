@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.bulk import BulkAdvanced, BulkPart, BulkStarted
 from contracts.errors import JsonObject
 from contracts.messages import Command, Event
 
@@ -176,3 +177,15 @@ class IntakeRejected(Event):
     property: str | None = None
     raw: str
     """The refused element, as text, cut at 10,000 characters."""
+
+
+class ChangeProductsInBulk(BulkPart):
+    TYPE: ClassVar[str] = "catalog.change-products-in-bulk.v1"
+
+
+class ProductsBulkStarted(BulkStarted):
+    TYPE: ClassVar[str] = "catalog.products-bulk-started.v1"
+
+
+class ProductsBulkAdvanced(BulkAdvanced):
+    TYPE: ClassVar[str] = "catalog.products-bulk-advanced.v1"

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.bulk import BulkAdvanced, BulkPart, BulkStarted
 from contracts.errors import JsonObject
 from contracts.messages import Command, Event
 
@@ -163,3 +164,15 @@ class CustomEventRecorded(Event):
     referral: JsonObject | None = None
     loyalty: JsonObject | None = None
     occurred_at: datetime
+
+
+class ChangeCustomersInBulk(BulkPart):
+    TYPE: ClassVar[str] = "customers.change-customers-in-bulk.v1"
+
+
+class CustomersBulkStarted(BulkStarted):
+    TYPE: ClassVar[str] = "customers.customers-bulk-started.v1"
+
+
+class CustomersBulkAdvanced(BulkAdvanced):
+    TYPE: ClassVar[str] = "customers.customers-bulk-advanced.v1"

@@ -29,3 +29,9 @@ FILTER_DAYS_MAX = 36_600
 
 CODES_PER_PUBLICATION_MAX = 50
 """Codes of a campaign that one publication assigns, as the public API has it."""
+
+BULK_PART_ELEMENTS_MAX = 200
+"""Elements of one part of an asynchronous change, which is one transaction of the service."""
+
+BULK_FAILURES_SHOWN_MAX = 1_000
+"""Refused elements that the result of an asynchronous change names; the log has all."""

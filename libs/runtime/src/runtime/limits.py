@@ -60,5 +60,17 @@ GARBAGE_ALLOCATIONS = 20_000
 UNKNOWN_PROJECTS_REMEMBERED_MAX = 10_000
 """Unknown projects that upstream systems named, of which a process knows since when it waits for them."""
 
+BULK_CANDIDATES_MAX = 20
+"""Asynchronous changes that a worker looks at before it waits."""
+
+BULK_IDLE_S = 0.1
+"""Pause of that worker when there is nothing to do."""
+
+BULK_UNFINISHED_HOURS = 24
+"""How long parts of an asynchronous change are kept whose last part never came."""
+
+BULK_FINDINGS_MAX = 100
+"""Findings of its audit."""
+
 NICENESS_BEHIND_CHECKOUT = 5
 """Of services for which no checkout waits: a third of the processor's time where both could use all of it."""

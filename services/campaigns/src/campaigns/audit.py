@@ -2,6 +2,7 @@
 
 from campaigns import queries
 from contracts import ids
+from runtime import bulk
 from runtime.database import Connection
 
 
@@ -41,4 +42,4 @@ async def audit(connection: Connection) -> list[str]:
             async for project_id, code, voucher_id in queries.listed_codes(connection)
             if voucher_id != ids.voucher_id(project_id, code)
         ]
-    return findings
+    return findings + await bulk.audit(connection, "campaigns")

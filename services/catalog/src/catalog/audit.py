@@ -1,6 +1,7 @@
 """What must hold in the catalog besides "every state is the fold of its stream" (runtime's audit)."""
 
 from catalog import queries
+from runtime import bulk
 from runtime.database import Connection
 
 
@@ -18,4 +19,4 @@ async def audit(connection: Connection) -> list[str]:
         f"project {project_id}: {counted} collections are counted, {logged} are logged"
         for project_id, counted, logged in await queries.collection_count_differences(connection)
     ]
-    return findings
+    return findings + await bulk.audit(connection, "catalog")

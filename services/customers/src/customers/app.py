@@ -3,10 +3,18 @@
 from pathlib import Path
 
 from contracts import topics
+from contracts.customers import ChangeCustomersInBulk
+from customers.bulk import ACTION, BULK
 from customers.handlers import COMMANDS, INTAKE, REACTIONS, prepare
 from customers.projections import PROJECTION
 from customers.sweeps import sweep_segments
-from runtime.consumer import CommandConsumer, IntakeConsumer, ProjectionConsumer, ReactionConsumer
+from runtime.consumer import (
+    CommandConsumer,
+    Handler,
+    IntakeConsumer,
+    ProjectionConsumer,
+    ReactionConsumer,
+)
 from runtime.projects import Projects
 from runtime.service import Service
 from runtime.settings import Settings
@@ -15,12 +23,13 @@ from runtime.settings import Settings
 def build(settings: Settings) -> Service:
     """Return the service."""
     projects = Projects()
+    in_bulk = Handler(BULK.take_part, streams=lambda command: [(ACTION, command.action_id)])
     return Service(
         "customers",
         settings,
         migrations=Path(__file__).parent / "migrations",
         consumers=[
-            CommandConsumer(COMMANDS, prepare=prepare),
+            CommandConsumer({**COMMANDS, ChangeCustomersInBulk: in_bulk}, prepare=prepare),
             IntakeConsumer(INTAKE, prepare=prepare, refusals=projects.refusals),
             ReactionConsumer(
                 REACTIONS, [topics.events("ledger"), topics.events("distribution")], prepare=prepare
@@ -28,5 +37,5 @@ def build(settings: Settings) -> Service:
             ProjectionConsumer(PROJECTION, [topics.events("catalog")]),
             projects,
         ],
-        background=[sweep_segments],
+        background=[sweep_segments, BULK.work],
     )

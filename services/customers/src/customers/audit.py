@@ -3,7 +3,7 @@
 from contracts.customers import Segment
 from customers import limits, queries
 from customers.domain.segment import wanted
-from runtime import clock
+from runtime import bulk, clock
 from runtime.database import Connection
 
 
@@ -23,6 +23,7 @@ async def audit(connection: Connection) -> list[str]:
         by_project.setdefault(project_id, []).append(segment)
     for project_id, segments in by_project.items():
         found.extend(await _wrong_memberships(connection, project_id, segments))
+    found.extend(await bulk.audit(connection, "customers"))
     return found[: limits.AUDIT_FINDINGS_MAX]
 
 

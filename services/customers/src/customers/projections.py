@@ -8,6 +8,8 @@ from contracts.catalog import (
     ProductCollectionUpdated,
     ProductCreated,
     ProductDeleted,
+    ProductsBulkAdvanced,
+    ProductsBulkStarted,
     ProductUpdated,
     SkuCreated,
     SkuDeleted,
@@ -67,5 +69,11 @@ PROJECTION = Projection(
         ProductDeleted: Fold(keys_product_deleted, apply_product_deleted),
         SkuDeleted: Fold(keys_sku_deleted, apply_sku_deleted),
     },
-    ignored=[ProductCollectionCreated, ProductCollectionUpdated, ProductCollectionDeleted],
+    ignored=[
+        ProductCollectionCreated,
+        ProductCollectionUpdated,
+        ProductCollectionDeleted,
+        ProductsBulkStarted,
+        ProductsBulkAdvanced,
+    ],
 )

@@ -105,6 +105,8 @@ PROJECTION = Projection(
         events.VouchersGenerationStarted,
         events.VouchersGenerationCompleted,
         events.VouchersGenerationFailed,
+        events.VouchersBulkStarted,
+        events.VouchersBulkAdvanced,
         events.ValidationRuleCreated,
         events.ValidationRuleUpdated,
         events.ValidationRuleDeleted,

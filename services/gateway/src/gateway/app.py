@@ -9,7 +9,7 @@ from typing import Any
 import gateway.operations  # noqa: F401 - registers all operations
 from gateway import pages, queries
 from gateway.auth import Keys, Rates
-from gateway.http import Api
+from gateway.http import Api, BulkBodies
 from gateway.idempotency import Idempotency
 from gateway.own_writes import OwnWrites
 from gateway.read_models import PROJECTION, TOPICS
@@ -27,6 +27,7 @@ class Gateway:
         self.rates = Rates(getattr(settings, "rate_per_minute", 600_000))
         self.writes = OwnWrites()
         self.idempotency = Idempotency()
+        self.bulk_bodies = BulkBodies()
         self.pages = pages.PAGES
         self.service: Service
 

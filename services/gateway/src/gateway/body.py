@@ -87,6 +87,32 @@ def read(body: JsonObject, fields: Fields) -> JsonObject:
     return found
 
 
+CSV_FILE = Kind({"type": "string", "format": "binary"}, payload.text(limits.BULK_BODY_BYTES_MAX))
+"""A file in a form."""
+
+
+def read_elements(elements: Any, fields: Fields, count_max: int) -> list[JsonObject]:
+    """Return the known properties of each object of a list; the path at fault begins with its index."""
+    if not isinstance(elements, list) or not 1 <= len(elements) <= count_max:
+        raise InvalidPayload(f"The body must be a list of 1 to {count_max} objects")
+    return [_read_element(f"[{index}]", one, fields) for index, one in enumerate(elements)]
+
+
+def _read_element(path: str, element: Any, fields: Fields) -> JsonObject:
+    if not isinstance(element, dict):
+        raise payload.refuse(path, "must be an object")
+    found: JsonObject = {}
+    for name, kind in fields.items():
+        value = element.get(name)
+        if value is not None:
+            found[name] = kind.read(f"{path}.{name}", value)
+        elif kind.is_required:
+            raise payload.refuse(f"{path}.{name}", "is required")
+        elif name in element:
+            found[name] = None
+    return found
+
+
 # -- JSON ----------------------------------------------------------------------------------------
 
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)

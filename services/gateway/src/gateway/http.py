@@ -4,11 +4,13 @@ An operation is a function in ``operations/`` with the decorator :func:`operatio
 be told of it. It gets a :class:`Call` and returns the body, or an :class:`Answer`.
 """
 
+import asyncio
 import hashlib
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -40,8 +42,9 @@ from contracts.messages import (
 )
 from gateway import limits
 from gateway.auth import ApiKey, Credentials
-from gateway.body import NO_FIELDS, Fields, parse_json
+from gateway.body import NO_FIELDS, Fields, parse_json, read_elements
 from gateway.body import read as read_fields
+from gateway.forms import parse_form
 from gateway.query import NO_QUERY, Listing, Query
 from runtime import ids
 from runtime.database import INFRASTRUCTURE_ERRORS
@@ -54,6 +57,9 @@ Scope = dict[str, Any]
 SERVER = "server"
 CLIENT = "client"
 MANAGEMENT = "management"
+AN_OBJECT = "object"
+A_LIST = "list"
+A_FORM = "form"
 POSITIONS_HEADER = "x-tessera-positions"
 Headers = list[tuple[bytes, bytes]]
 
@@ -124,11 +130,18 @@ class Operation:
     """What it answers when all is well."""
     shown: JsonObject | None = None
     """Schema of the body of an operation of our own; those of the public API have theirs published."""
+    takes: str = AN_OBJECT
+    """What the body is: one object, a list of them with these ``fields``, or a form with a file."""
 
     @property
     def name(self) -> str:
         """Method and path, for logs and metrics."""
         return f"{self.method} {self.path}"
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether its bodies may be large, and so are read by a few at a time."""
+        return self.takes != AN_OBJECT
 
 
 OPERATIONS: list[Operation] = []
@@ -145,6 +158,7 @@ def operation(
     statuses: tuple[int, ...] = (200,),
     shown: JsonObject | None = None,
     is_answer_kept: bool = True,
+    takes: str = AN_OBJECT,
 ) -> Callable[[Handler], Handler]:
     """Register an operation; ``fields`` are the properties of its body, others are ignored.
 
@@ -169,6 +183,7 @@ def operation(
                 query,
                 statuses,
                 shown,
+                takes,
             )
         )
         return handler
@@ -352,8 +367,16 @@ class Api:
             request.headers_out.extend(_cross_origin(request.headers.get("origin", "*")))
             _refuse_switched_off(found, key)
         self._gateway.rates.take(key, request.headers_out)
-        raw_body = await _receive(request)
-        body = _read_body(found, request.headers, raw_body)
+        if not found.is_bulk:
+            return await self._answer_with(found, key, params, request)
+        async with self._gateway.bulk_bodies.turn():
+            return await self._answer_with(found, key, params, request)
+
+    async def _answer_with(
+        self, found: Operation, key: ApiKey, params: dict[str, str], request: "_Request"
+    ) -> Answer:
+        """Receive the body and run the operation."""
+        body = await _body_of(found, request)
         given = _idempotency_key(request) if found.method != "GET" else ""
         call = Call(
             gateway=self._gateway,
@@ -362,7 +385,7 @@ class Api:
             key=key,
             params=params,
             query=_query(request.scope),
-            body=read_fields(body, found.fields),
+            body=_fields_of(found, body),
             idempotency_key=given or request.id,
             fingerprint=_fingerprint(request, body),
             has_client_key=bool(given),
@@ -499,26 +522,75 @@ def _invalid_positions(details: str) -> HttpError:
     return HttpError(400, "invalid_header", "Invalid header X-Tessera-Positions", details)
 
 
+async def _body_of(found: Operation, request: "_Request") -> JsonObject:
+    """Receive and parse a body; a list stands under ``elements``."""
+    if not found.is_bulk:
+        return _read_body(found, request.headers, await _receive(request, limits.BODY_BYTES_MAX))
+    try:
+        async with asyncio.timeout(limits.BULK_BODY_RECEIVE_S):
+            raw = await _receive(request, limits.BULK_BODY_BYTES_MAX)
+    except TimeoutError:
+        told = f"The body took longer than {limits.BULK_BODY_RECEIVE_S:g} s"
+        raise HttpError(408, "request_timeout", "Request timeout", told) from None
+    return await asyncio.to_thread(_read_body, found, request.headers, raw)
+
+
+def _fields_of(found: Operation, body: JsonObject) -> JsonObject:
+    if found.takes != A_LIST:
+        return read_fields(body, found.fields)
+    listed = body.get("elements")
+    return {"elements": read_elements(listed, found.fields, limits.BULK_ELEMENTS_MAX)}
+
+
 def _read_body(found: Operation, headers: dict[str, str], raw: bytes) -> JsonObject:
     if found.method in {"GET", "DELETE"} or not raw.strip():
         return {}
-    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    given = headers.get("content-type", "application/json")
+    media_type = given.partition(";")[0].strip().lower()
+    if found.takes == A_FORM:
+        if media_type != "multipart/form-data":
+            raise _unsupported("multipart/form-data")
+        return parse_form(raw, given)
     if media_type not in {"application/json", ""} and not media_type.endswith("+json"):
-        raise HttpError(
-            415, "unsupported_media_type", "Unsupported media type", "Send application/json"
-        )
+        raise _unsupported("application/json")
     body = parse_json(raw)
+    if found.takes == A_LIST:
+        return {"elements": body}
     if not isinstance(body, dict):
         raise InvalidPayload("The body must be a JSON object")
     return body
 
 
-async def _receive(request: _Request) -> bytes:
+def _unsupported(wanted: str) -> HttpError:
+    return HttpError(415, "unsupported_media_type", "Unsupported media type", f"Send {wanted}")
+
+
+class BulkBodies:
+    """Lets a few large bodies in at a time, so that they bound memory together."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(limits.BULK_BODIES_MAX)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place; raises ``Unavailable`` when none becomes free in time."""
+        try:
+            async with asyncio.timeout(limits.BULK_BODY_WAIT_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable("too many imports at the same time", retry_after_s=5) from None
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+async def _receive(request: _Request, bytes_max: int) -> bytes:
     length = request.headers.get("content-length", "0")
     too_large = HttpError(
-        413, "payload_too_large", "Payload too large", f"At most {limits.BODY_BYTES_MAX} bytes"
+        413, "payload_too_large", "Payload too large", f"At most {bytes_max} bytes"
     )
-    if length.isdigit() and (len(length) > 15 or int(length) > limits.BODY_BYTES_MAX):  # noqa: PLR2004 - digits
+    if length.isdigit() and (len(length) > 15 or int(length) > bytes_max):  # noqa: PLR2004 - digits
         raise too_large
     raw = bytearray()
     while True:
@@ -526,7 +598,7 @@ async def _receive(request: _Request) -> bytes:
         if part["type"] == "http.disconnect":
             raise HttpError(400, "invalid_payload", "Invalid payload", "The body ended too early")
         raw += part.get("body", b"")
-        if len(raw) > limits.BODY_BYTES_MAX:
+        if len(raw) > bytes_max:
             raise too_large
         if not part.get("more_body"):
             return bytes(raw)

@@ -3,6 +3,36 @@
 BODY_BYTES_MAX = 1024 * 1024
 """A request's body."""
 
+BULK_BODY_BYTES_MAX = 10 * 1024 * 1024
+"""A body with many things: a list of them, or an imported file."""
+
+BULK_BODIES_MAX = 4
+"""Such bodies that a gateway reads and passes on at the same time; others wait."""
+
+BULK_BODY_WAIT_S = 5.0
+"""How long they wait before they are told to come again."""
+
+BULK_BODY_RECEIVE_S = 60.0
+"""How long such a body may take to arrive."""
+
+BULK_ELEMENTS_MAX = 10_000
+"""Things that one asynchronous change names."""
+
+BULK_PART_BYTES_MAX = 256 * 1024
+"""One part of an asynchronous change, about: an element larger than this is a part by itself."""
+
+BULK_BYTES_MAX = 64 * 1024 * 1024
+"""All parts of one together: metadata that is sent once is written to each of the things."""
+
+IMPORT_ROWS_MAX = 50_000
+"""Lines of an imported file, besides the header."""
+
+IMPORT_COLUMNS_MAX = 300
+"""Columns of an imported file."""
+
+FORM_FIELDS_MAX = 10
+"""Fields of a form with a file."""
+
 BODY_DEPTH_MAX = 32
 """Nesting of objects and lists in a body."""
 

@@ -17,7 +17,7 @@ from contracts.errors import JsonObject
 from gateway import limits
 from gateway.body import Fields
 from gateway.filters import operators_of
-from gateway.http import OPERATIONS, POSITIONS_HEADER, Operation
+from gateway.http import A_FORM, A_LIST, OPERATIONS, POSITIONS_HEADER, Operation
 from gateway.query import Column, Listing, Parameter
 
 TARGET = Path("docs/openapi/tessera.json")
@@ -80,9 +80,19 @@ def _operation(one: Operation) -> dict[str, Any]:
     if one.fields:
         told["requestBody"] = {
             "required": any(kind.is_required for kind in one.fields.values()),
-            "content": {"application/json": {"schema": _body(one.fields)}},
+            "content": _content(one),
         }
     return told
+
+
+def _content(one: Operation) -> dict[str, Any]:
+    schema = _body(one.fields)
+    if one.takes == A_FORM:
+        return {"multipart/form-data": {"schema": schema}}
+    if one.takes == A_LIST:
+        listed = {"type": "array", "items": schema, "minItems": 1}
+        return {"application/json": {"schema": {**listed, "maxItems": limits.BULK_ELEMENTS_MAX}}}
+    return {"application/json": {"schema": schema}}
 
 
 def _body(fields: Fields) -> dict[str, Any]:

@@ -57,6 +57,9 @@ def paths(project: Project) -> list[str]:
         "/v1/async-actions",
         "/v1/async-actions/aa_1",
         "/v1/async-actions/aa_2",
+        "/v1/async-actions/aa_3",
+        "/v1/async-actions/aa_4",
+        "/v1/async-actions/aa_5",
         "/v1/distributions",
         "/v1/distributions/distr_1",
         "/v1/webhook-deliveries",
@@ -115,3 +118,18 @@ async def test_nothing_of_one_project_is_seen_in_another(site: Site) -> None:
             assert answer.json["message"] == "Resource not found"
             assert answer.json["resource_id"] in path
             assert answer.json["details"].startswith("Cannot find ")
+
+
+async def test_an_action_shows_what_was_refused_in_the_words_of_its_kind(site: Site) -> None:
+    updated = await site.first.must("/v1/async-actions/aa_4")
+    assert (updated["type"], updated["status"]) == ("PRODUCTS.BULK_UPDATE", "DONE")
+    assert (updated["progress"], updated["operation_status"]) == (100, "SUCCESS")
+    assert (updated["result"]["done_count"], updated["result"]["failed_count"]) == (2, 1)
+    [error] = updated["result"]["errors"]
+    assert (error["source_id"], error["details"]) == ("mug", "price: must be an integer")
+    imported = (await site.first.must("/v1/async-actions/aa_5"))["result"]
+    assert imported["message"] == "2 customer(s) imported successfully, 1 failed."
+    [failed] = imported["failed"]
+    assert (failed["row"], failed["reason"]) == (4, "invalid_payload: price: must be an integer")
+    listed = await site.first.must("/v1/async-actions")
+    assert {"result"} & {name for one in listed["async_actions"] for name in one} == set()

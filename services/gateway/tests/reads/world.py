@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from contracts import ids, public
+from contracts.bulk import BulkAdvanced, BulkRefusal, BulkStarted
 from contracts.campaigns import (
     Assignment,
     Campaign,
@@ -22,6 +23,8 @@ from contracts.campaigns import (
     VoucherDefinition,
     VoucherDisabled,
     VoucherEnabled,
+    VouchersBulkAdvanced,
+    VouchersBulkStarted,
     VouchersGenerated,
     VouchersGenerationCompleted,
     VouchersGenerationFailed,
@@ -36,6 +39,8 @@ from contracts.catalog import (
     ProductCollectionUpdated,
     ProductCreated,
     ProductDeleted,
+    ProductsBulkAdvanced,
+    ProductsBulkStarted,
     ProductUpdated,
     Sku,
     SkuCreated,
@@ -47,6 +52,8 @@ from contracts.customers import (
     CustomerCreated,
     CustomerEnteredSegment,
     CustomerLeftSegment,
+    CustomersBulkAdvanced,
+    CustomersBulkStarted,
     CustomerUpdated,
     Order,
     OrderCreated,
@@ -134,6 +141,24 @@ GIFT = VoucherDefinition(
     gift={"amount": 5000, "effect": "APPLY_TO_ORDER"},
     redemption={"quantity": None},
 )
+
+
+def bulk(
+    action_id: str, kind: str, started: type[BulkStarted], advanced: type[BulkAdvanced]
+) -> list[tuple[str, Event]]:
+    """An asynchronous change in two parts, of which the second had an element that was refused."""
+    begun = started(action_id=action_id, kind=kind, total=3, started_at=at(20))
+    halfway = advanced(action_id=action_id, done=2, total=3, refused=[], advanced_at=at(21))
+    refused = BulkRefusal(
+        row=4,
+        source_id="mug",
+        code="MUG",
+        key="invalid_payload",
+        message="Invalid payload",
+        details="price: must be an integer",
+    )
+    ended = advanced(action_id=action_id, done=3, total=3, refused=[refused], advanced_at=at(22))
+    return [(f"bulk-{action_id}", event) for event in (begun, halfway, ended)]
 
 
 class World:
@@ -228,6 +253,7 @@ class World:
             ("campaign-camp_3", CampaignDisabled(campaign=off)),
             ("campaign-camp_3", CampaignEnabled(campaign=promotion)),
             ("campaign-camp_3", CampaignDisabled(campaign=off)),
+            *bulk("aa_3", "VOUCHERS.BULK_UPDATE", VouchersBulkStarted, VouchersBulkAdvanced),
             *self._vouchers(),
         ]
         return [Happened("campaigns", stream, event) for stream, event in history]
@@ -425,6 +451,7 @@ class World:
             ),
             ("collection-pc_3", ProductCollectionDeleted(collection_id="pc_3")),
         ]
+        history += bulk("aa_4", "PRODUCTS.BULK_UPDATE", ProductsBulkStarted, ProductsBulkAdvanced)
         return [Happened("catalog", stream, event) for stream, event in history]
 
     def _customers(self) -> list[Happened]:
@@ -465,6 +492,7 @@ class World:
             (other, CustomerLeftSegment(customer_id=bob.id, **vip)),
             *self._orders(),
         ]
+        history += bulk("aa_5", "CUSTOMERS.IMPORT_CSV", CustomersBulkStarted, CustomersBulkAdvanced)
         return [Happened("customers", stream, event) for stream, event in history]
 
     def _orders(self) -> list[tuple[str, Event]]:

@@ -2,6 +2,7 @@
 
 from gateway.operations import (
     async_actions,
+    bulk,
     campaigns,
     categories,
     customers,
@@ -28,6 +29,7 @@ from gateway.operations import (
 
 __all__ = [
     "async_actions",
+    "bulk",
     "campaigns",
     "categories",
     "customers",

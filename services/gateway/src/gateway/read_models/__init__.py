@@ -2,6 +2,7 @@
 
 from contracts import topics
 from gateway.read_models import (
+    bulk,
     campaign_quarters,
     campaigns,
     catalog,
@@ -32,6 +33,7 @@ PROJECTION = Projection(
         **own.FOLDS,
         **campaigns.FOLDS,
         **promotions.FOLDS,
+        **bulk.FOLDS,
         **catalog.FOLDS,
         **customers.FOLDS,
         **orders.FOLDS,
