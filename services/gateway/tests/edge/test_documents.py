@@ -90,16 +90,15 @@ PARAMETER: dict[str, Any] = {
     "if": {"properties": {"in": {"const": "path"}}},
     "then": {"required": ["required"], "properties": {"required": {"const": True}}},
 }
+ONE_CONTENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["schema"],
+    "properties": {"schema": {"$ref": "#/definitions/schema"}},
+    "additionalProperties": False,
+}
 CONTENT: dict[str, Any] = {
     "type": "object",
-    "properties": {
-        "application/json": {
-            "type": "object",
-            "required": ["schema"],
-            "properties": {"schema": {"$ref": "#/definitions/schema"}},
-            "additionalProperties": False,
-        }
-    },
+    "properties": {"application/json": ONE_CONTENT, "multipart/form-data": ONE_CONTENT},
     "additionalProperties": False,
 }
 RESPONSE: dict[str, Any] = {

@@ -15,6 +15,9 @@ from gateway.operations.products import PRODUCT_FIELDS
 NAMES = list_of(NAME, limits.BULK_ELEMENTS_MAX)
 FILE = {"file": required(CSV_FILE)}
 METADATA = {"source_ids": required(NAMES), "metadata": required(OBJECT)}
+LISTED_CUSTOMER = {
+    name: kind for name, kind in CUSTOMER_FIELDS.items() if name != "system_metadata"
+}
 PRODUCT_COLUMNS = {
     "source_id": Column("source_id"),
     "name": Column("name"),
@@ -81,7 +84,7 @@ async def import_skus_using_csv(call: Call) -> JsonObject:
 @operation(
     "POST",
     "/v1/customers/bulk/async",
-    fields={**CUSTOMER_FIELDS, "source_id": required(NAME)},
+    fields={**LISTED_CUSTOMER, "source_id": required(NAME)},
     statuses=(202,),
     takes=A_LIST,
 )
