@@ -30,6 +30,7 @@ async def start(
         )
         # The first answer of a repeated request names the action that the first request began.
         action_id = (await call.command(service, key, message))["async_action_id"]
+    call.remember(service, [f"action/{action_id}"])
     return {"async_action_id": action_id}
 
 

@@ -13,7 +13,7 @@ ACTIONS = Listing(filters={"status": Column("t.status")}, parameters=since("t.cr
 async def list_async_actions(call: Call) -> JsonObject:
     """List asynchronous actions, the newest first."""
     page = await read_page(call)
-    await call.fresh()
+    await call.fresh("*")
     async with call.gateway.connection() as connection:
         rows, total = await queries.page(connection, "async_actions", *page.arguments)
     return {
@@ -28,7 +28,7 @@ async def list_async_actions(call: Call) -> JsonObject:
 async def get_async_action(call: Call) -> JsonObject:
     """Get an asynchronous action, with its progress."""
     name = call.params["asyncActionId"]
-    await call.fresh()
+    await call.fresh(f"action/{name}")
     async with call.gateway.connection() as connection:
         row = await queries.async_action(connection, call.project_id, name)
     if row is None:
