@@ -336,6 +336,7 @@ class Api:
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._router = Router(OPERATIONS)
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -343,13 +344,16 @@ class Api:
             return
         started = time.perf_counter()
         request = _Request(scope, receive, f"v-{ids.new_id('x')[2:]}")
-        IN_FLIGHT.inc()
+        self._in_flight += 1
+        IN_FLIGHT.set(self._in_flight)
         try:
+            _refuse_crowd(self._in_flight)
             answer = _encode(await self._answer(request))
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
             answer = _encode(_error_answer(error, request))
         finally:
-            IN_FLIGHT.dec()
+            self._in_flight -= 1
+            IN_FLIGHT.set(self._in_flight)
         took = time.perf_counter() - started
         SECONDS.labels(request.operation, answer.status).observe(took)
         await _send(send, answer, request.headers_out)
@@ -445,6 +449,13 @@ class _Request:
         }
         self.headers_out: Headers = [(b"x-request-id", request_id.encode())]
         self.operation = "none"
+
+
+def _refuse_crowd(in_flight: int) -> None:
+    """Refuse at once what would only wait, and make everybody wait longer."""
+    if in_flight > limits.REQUESTS_IN_FLIGHT_MAX:
+        message = f"{limits.REQUESTS_IN_FLIGHT_MAX} requests are being answered; repeat this one"
+        raise Unavailable(message, retry_after_s=1)
 
 
 def _refuse_switched_off(found: Operation, key: ApiKey) -> None:

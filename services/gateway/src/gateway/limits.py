@@ -33,6 +33,9 @@ IMPORT_COLUMNS_MAX = 300
 FORM_FIELDS_MAX = 10
 """Fields of a form with a file."""
 
+REQUESTS_IN_FLIGHT_MAX = 512
+"""Requests that one gateway answers at the same time; what comes beyond is told to come again."""
+
 BODY_DEPTH_MAX = 32
 """Nesting of objects and lists in a body."""
 

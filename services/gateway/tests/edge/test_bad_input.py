@@ -77,6 +77,16 @@ async def test_size_and_depth_are_limited(front: Front) -> None:
     assert [one.message.TYPE for one in front.services.asked] == ["customers.upsert-customer.v1"]
 
 
+async def test_a_crowd_is_told_to_come_again(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = await front.project()
+    monkeypatch.setattr(limits, "REQUESTS_IN_FLIGHT_MAX", 0)
+    answer = await front.send("GET", "/v1/customers", keys.server)
+    assert_refused(answer, 503, "service_unavailable", "repeat this one")
+    assert answer.headers["retry-after"] == "1"
+    monkeypatch.setattr(limits, "REQUESTS_IN_FLIGHT_MAX", 1)
+    assert (await front.send("GET", "/v1/customers", keys.server)).status == 200
+
+
 async def test_nul_is_refused_wherever_it_stands(front: Front) -> None:
     keys = await front.project()
     for raw in (
