@@ -244,6 +244,24 @@ async def test_many_products_are_changed_in_parts_and_the_refused_are_named(harn
     assert {row["project_id"] for row in await harness.rows("aggregates")} == {"p1"}
 
 
+async def test_a_change_that_breaks_its_handler_holds_up_nobody(harness, monkeypatch):
+    kind = BULK._kinds["PRODUCTS.BULK_UPDATE"]
+
+    async def breaks_on_b(unit, body):
+        await kind.change(unit, body)
+        assert body["source_id"] != "b", "not foreseen"
+
+    monkeypatch.setitem(BULK._kinds, "PRODUCTS.BULK_UPDATE", kind._replace(change=breaks_on_b))
+    await harness.command("p1", part([{"source_id": one} for one in "abc"]))
+    await finish(harness)
+    made = [
+        event.product.source_id for event in harness.appended if isinstance(event, ProductCreated)
+    ]
+    assert made == ["a", "c"]
+    [refused] = harness.appended[-1].refused
+    assert (refused.source_id, refused.key) == ("b", "internal_error")
+
+
 async def test_a_part_that_is_missing_starts_nothing(harness):
     await harness.command("p1", part([{"source_id": "a"}], is_last=False))
     refused = await harness.command("p1", part([{"source_id": "c"}], 2))

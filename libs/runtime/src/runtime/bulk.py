@@ -20,14 +20,14 @@ from contracts.bulk import (
     BulkRefusal,
     BulkStarted,
 )
-from contracts.errors import DomainError, JsonObject
+from contracts.errors import DomainError, ErrorBody, JsonObject
 from contracts.limits import BULK_PART_ELEMENTS_MAX
 from contracts.messages import Envelope
 from contracts.payload import refuse
 from runtime import clock, ids, limits, metrics
 from runtime.aggregate import Aggregate
 from runtime.consumer import Prepare
-from runtime.database import CONTENTION_ERRORS, Connection
+from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection
 from runtime.service import Service
 from runtime.unit import Batch, Unit, savepoint
 
@@ -162,14 +162,19 @@ class Bulk:
 async def _change(
     batch: Batch, envelope: Envelope, kind: Kind, element: BulkElement
 ) -> BulkRefusal | None:
-    """Make one change, or return why it was refused; a refusal leaves nothing behind."""
+    """Make one change, or return why it was refused; a refusal leaves nothing behind.
+
+    So does a fault of the change itself: it would come again, and hold up everybody's actions.
+    """
     unit = Unit(batch, envelope)
     point = await savepoint(batch.connection)
     try:
         await kind.change(unit, element.body)
-    except DomainError as refused:
+    except (*CONTENTION_ERRORS, *INFRASTRUCTURE_ERRORS):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
         await point.rollback()
-        told = refused.body()
+        told = _told(error, envelope)
         return BulkRefusal(
             row=element.row,
             source_id=_text(element.body.get("source_id")),
@@ -181,6 +186,13 @@ async def _change(
     await point.commit()
     unit.keep()
     return None
+
+
+def _told(error: Exception, envelope: Envelope) -> ErrorBody:
+    if isinstance(error, DomainError):
+        return error.body()
+    logger.error("change_failed", correlation_id=envelope.correlation_id, exc_info=error)
+    return ErrorBody(code=500, key="internal_error", message="Internal error")
 
 
 def _text(value: Any) -> str | None:
