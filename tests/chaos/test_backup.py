@@ -71,13 +71,16 @@ def elsewhere(system: System) -> Iterator[str]:
         rows(system, f"DROP ROLE IF EXISTS {name}_{service}")
 
 
-def _backup(system: System, *arguments: str, **environment: str) -> None:
+def _backup(system: System, *arguments: str, refused: str = "", **environment: str) -> None:
+    """Run it; with ``refused`` it must not be done, and say why."""
     values = {**os.environ, **services.environment(system.state, system.infra), **environment}
     command = [sys.executable, "-m", "runtime.backup", *arguments]
     done = subprocess.run(
         command, env=values, cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{arguments}:\n{done.stdout}\n{done.stderr}"
+    told = f"{arguments}:\n{done.stdout}\n{done.stderr}"
+    assert (done.returncode == 0) == (not refused), told
+    assert refused in told, told
 
 
 def test_r33_a_dump_under_load_is_a_prefix_of_every_log(

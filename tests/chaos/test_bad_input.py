@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import gateway.operations
 from contracts import topics
 from gateway import limits
-from gateway.http import CLIENT, MANAGEMENT, OPERATIONS, Operation
+from gateway.http import A_FORM, CLIENT, MANAGEMENT, OPERATIONS, Operation
 from tests.chaos.kit import rows, say
 from tests.chaos.twins import HEADERS, PARAMETER, Twin
 from tests.system import Api, Json, System, cart
@@ -42,6 +42,17 @@ BROKEN: dict[str, tuple[bytes, set[int]]] = {
     "half a surrogate": (b'{"name": "\\ud800"}', {400}),
     "too large": (b'{"name": "' + b"x" * limits.BODY_BYTES_MAX + b'"}', {413}),
 }
+
+
+def _broken(operation: Operation) -> dict[str, tuple[bytes, set[int]]]:
+    """Bulk operations take larger bodies; a form is no JSON to begin with."""
+    if not operation.is_bulk:
+        return BROKEN
+    large = b'["' + b"x" * limits.BULK_BODY_BYTES_MAX + b'"]'
+    broken = {**BROKEN, "too large": (large, {413})}
+    if operation.takes != A_FORM:
+        return broken
+    return {name: (content, {413, 415}) for name, (content, _) in broken.items()}
 
 
 class Seen:
@@ -87,7 +98,7 @@ def test_broken_bodies_at_every_operation(system: System, twin: Twin) -> None:
     seen = Seen()
     for operation in WRITING:
         path = _unknown_path(operation)
-        for name, (content, expected) in BROKEN.items():
+        for name, (content, expected) in _broken(operation).items():
             response = _send(system, twin, operation, path, content)
             where = f"{name} to {operation.name}"
             seen.take(where, response)
