@@ -18,6 +18,8 @@ from runtime.database import Connection
 from runtime.settings import Settings
 
 PREFETCH = 1_000
+FETCH_WAIT_MS = 10
+"""A fetch of the partition before, which has nothing more, shall not hold up the one of the next."""
 QUIET_MS = 20_000
 """A broker that has records and gives none for so long has failed."""
 
@@ -43,6 +45,7 @@ async def check_topic(connection: Connection, settings: Settings, service: str) 
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         max_partition_fetch_bytes=8 * 1024 * 1024,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     await consumer.start()
     findings: list[str] = []
