@@ -19,6 +19,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from contracts import topics
 from contracts.errors import DomainError
 from contracts.messages import Envelope
 from runtime import batches, clock, limits, log, metrics
@@ -30,6 +31,8 @@ from runtime.positions import Positions
 from runtime.settings import Settings
 
 logger = structlog.get_logger()
+BUSY = {topics.events("ledger"), topics.events("customers")}
+"""What checkouts write. Consumers of definitions alone are not paced: commands read what these fold."""
 CORRELATION_IDS_MAX = 20
 """Of a batch that failed, so many are named in its line of the log."""
 
@@ -635,7 +638,7 @@ class Consumer:
             settings,
             f"{self.host.name}.{self.name}",
             self.topics,
-            self.take_paced if self.reads_events else self.take,
+            self.take_paced if BUSY.intersection(self.topics) else self.take,
             _Assignment(self, settings.topic_prefix),
         )
 
