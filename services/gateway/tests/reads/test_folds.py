@@ -2,12 +2,15 @@
 
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.customers import Order, OrderCreated, OrderUpdated
 from contracts.messages import TYPES, Envelope, Event
 from gateway.read_models import PROJECTION
+from gateway.read_models.orders import ORDERS, apply_ledger, apply_order, shown
 from runtime.read_model import Rows, fold_in_memory
 from services.gateway.tests.reads.world import START, Happened, World
 
@@ -93,3 +96,28 @@ def test_folds_name_every_row_that_they_read_or_change() -> None:
         for name in EXPECTED
     }
     assert remaining == EXPECTED
+
+
+def test_an_owner_that_takes_over_an_older_fact_hides_no_newer_one() -> None:
+    """It may do so, by its clock, after the newer one has happened."""
+    rows = Rows()
+    rows.is_complete = True
+    envelope = LOG[0][1]
+    older, newer, later = (START + timedelta(seconds=seconds) for seconds in (1, 2, 3))
+    order = Order(id="ord_1", status="PAID", amount=1000, discount_amount=100, created_at=START)
+    apply_order(rows, OrderCreated(order=order), envelope)
+    for position, (at, discount) in enumerate([(older, 100), (newer, 200)], 1):
+        told = {"id": "ord_1", "discount_amount": discount}
+        apply_ledger(rows, envelope._replace(position=position), told, at)
+    for caused_at, discount in ((older, 100), (newer, 200)):
+        changed = order.model_copy(update={"discount_amount": discount, "updated_at": later})
+        event = OrderUpdated(
+            order=changed, previous_status="PAID", caused_by="r_1", caused_at=caused_at
+        )
+        apply_order(rows, event, envelope)
+        row = rows.get(ORDERS, "proj_a", "ord_1")
+        assert row is not None and shown(row)["discount_amount"] == 200
+    canceled = order.model_copy(update={"status": "CANCELED", "updated_at": later})
+    apply_order(rows, OrderUpdated(order=canceled, previous_status="PAID"), envelope)
+    row = rows.get(ORDERS, "proj_a", "ord_1")
+    assert row is not None and shown(row)["status"] == "CANCELED"

@@ -148,7 +148,7 @@ def apply_succeeded(rows: Rows, event: RedemptionSucceeded, envelope: Envelope) 
         _tier_totals(rows, project_id, item, event.order, 1, item.discount_amount)
         _post(rows, envelope, item, event.redeemed_at, "CREDITS_REDEMPTION")
     _customer(rows, project_id, event.customer, redeemed=1, gift_amount=_credits(event))
-    apply_ledger(rows, envelope, event.order, event.redeemed_at, _root(event))
+    apply_ledger(rows, envelope, event.order, event.redeemed_at)
 
 
 def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelope) -> None:
@@ -168,8 +168,7 @@ def apply_rolled_back(rows: Rows, event: RedemptionRolledBack, envelope: Envelop
         _post(rows, envelope, item, at, "CREDITS_REFUND")
     _customer(rows, project_id, event.customer, rolled_back=1, gift_amount=_credits(event))
     if event.order_mode == "WITH_ORDER":
-        cause = event.parent_rollback_id or event.items[0].rollback_id
-        apply_ledger(rows, envelope, event.order, at, cause)
+        apply_ledger(rows, envelope, event.order, at)
 
 
 def apply_failed(rows: Rows, event: RedemptionFailed, envelope: Envelope) -> None:
@@ -387,10 +386,6 @@ def _customer(rows: Rows, project_id: str, customer: JsonObject | None, **more: 
 def _add(rows: Rows, table: Table, key: tuple[str, str], **more: int) -> None:
     row = rows.get(table, *key) or dict.fromkeys(table.columns, 0)
     rows.put(table, key, {**row, **{name: row[name] + amount for name, amount in more.items()}})
-
-
-def _root(event: RedemptionSucceeded) -> str:
-    return event.parent_id or event.items[0].redemption_id
 
 
 def _refused_campaign(event: RedemptionFailed) -> str | None:

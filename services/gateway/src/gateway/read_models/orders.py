@@ -1,8 +1,8 @@
 """Orders, of which two services tell: their owner, and the ledger, whose redemption pays them.
 
-The ledger's word counts at once; as soon as the owner has taken it over (``caused_by`` names the same
-redemption or rollback) the owner's counts again. Each has columns of its own, and what is shown is made
-of them, so the order of arrival does not matter.
+The ledger's word counts at once; as soon as the owner has taken it over (``caused_at`` is the time of the
+same redemption or rollback, or of a later one) the owner's counts again. Each has columns of its own, and
+what is shown is made of them, so the order of arrival does not matter.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,9 +21,8 @@ ORDERS = Table(
     {
         "source_id": "text",
         "doc": "jsonb",
-        "caused_by": "text",
+        "caused_at": "timestamptz",
         "ledger_doc": "jsonb",
-        "ledger_cause": "text",
         "ledger_at": "timestamptz",
         "ledger_created_at": "timestamptz",
         "ledger_position": "bigint",
@@ -46,13 +45,11 @@ def apply_order(rows: Rows, event: OrderCreated | OrderUpdated, envelope: Envelo
     row = rows.get(ORDERS, *key) or {}
     row["doc"] = state.model_dump(mode="json", exclude_none=True)
     row["source_id"] = state.source_id or row.get("source_id")
-    row["caused_by"] = event.caused_by or row.get("caused_by")
+    row["caused_at"] = event.caused_at or row.get("caused_at")
     _put(rows, key, row)
 
 
-def apply_ledger(
-    rows: Rows, envelope: Envelope, order: JsonObject | None, at: datetime, cause: str
-) -> None:
+def apply_ledger(rows: Rows, envelope: Envelope, order: JsonObject | None, at: datetime) -> None:
     """Take over what a redemption or rollback made of its order."""
     order_id = (order or {}).get("id")
     if order is None or order_id is None:
@@ -61,8 +58,7 @@ def apply_ledger(
     row = rows.get(ORDERS, *key) or {}
     row["ledger_created_at"] = min(row.get("ledger_created_at") or at, at)
     if envelope.position > (row.get("ledger_position") or 0):
-        row |= {"ledger_doc": order, "ledger_cause": cause, "ledger_at": at}
-        row["ledger_position"] = envelope.position
+        row |= {"ledger_doc": order, "ledger_at": at, "ledger_position": envelope.position}
         row["source_id"] = order.get("source_id") or row.get("source_id")
     _put(rows, key, row)
 
@@ -77,7 +73,7 @@ def _put(rows: Rows, key: tuple[str, str], row: dict[str, Any]) -> None:
 def shown(row: Mapping[str, Any]) -> JsonObject:
     """Return the order's state: its owner's, or the ledger's while the owner is behind."""
     doc, ledger_doc = row.get("doc"), row.get("ledger_doc")
-    if ledger_doc is None or (doc is not None and _has_taken_over(doc, row)):
+    if ledger_doc is None or (doc is not None and _has_taken_over(row)):
         assert doc is not None, "an order's row has what its owner or the ledger said"
         state: JsonObject = doc
         return state
@@ -90,12 +86,10 @@ def shown(row: Mapping[str, Any]) -> JsonObject:
     return {**(doc or {}), **ledger_doc, **dates, "status": status, "customer_id": customer_id}
 
 
-def _has_taken_over(doc: JsonObject, row: Mapping[str, Any]) -> bool:
-    if row.get("caused_by") is None:
-        return False
-    changed = datetime.fromisoformat(doc.get("updated_at") or doc["created_at"])
-    is_newer: bool = changed >= row["ledger_at"]
-    return is_newer or row["caused_by"] == row["ledger_cause"]
+def _has_taken_over(row: Mapping[str, Any]) -> bool:
+    # Not when the owner last wrote: it may just have taken over what happened before this.
+    caused_at: datetime | None = row.get("caused_at")
+    return caused_at is not None and caused_at >= row["ledger_at"]
 
 
 def _moment(told: datetime | str | None) -> datetime | None:
