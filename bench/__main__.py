@@ -118,10 +118,7 @@ async def _alone(env: dict[str, str], measure: str, amount: str = "") -> int:
             times = await webhook.measure(session, env, client, codes[0], WEBHOOK_ROUNDS)
             _print(_webhook(times))
         elif measure == "footprint":
-            found = await footprint.measure(
-                client, env["KAFKA_BOOTSTRAP_SERVERS"], env["DATABASE_URL"]
-            )
-            footprint.show(found)
+            footprint.show(await footprint.measure(client, _settings(env)))
         elif measure == "soak":
             _, codes = await _codes(client, CODES)
             return 0 if await soak.run(client, codes, float(amount or SOAK_MINUTES)) else 1

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from bench.load import Client, make_codes, stack
 from contracts import topics
-from runtime.rpc import REPLY_PARTITIONS
+from runtime import admin
 from runtime.settings import Settings
 
 REDEMPTIONS = 2_000
@@ -30,23 +30,23 @@ class Footprint(NamedTuple):
     postgres_bytes: dict[str, float]
 
 
-async def measure(client: Client, kafka: str, database_url: str) -> Footprint:
+async def measure(client: Client, settings: Settings) -> Footprint:
     """Redeem, each time another customer's new order, and count what is there more than before."""
     campaign, _ = await make_codes(client, 1_000)
     listed = await client.must("GET", f"/v1/vouchers?campaign_id={campaign}&limit=100")
     codes = [voucher["code"] for voucher in listed["vouchers"]]
-    connection = await asyncpg.connect(database_url)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    connection = await asyncpg.connect(settings.database_url)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await consumer.start()
     try:
         await _settled(connection)
         sizes, commits = await _sizes(connection), await _commits(connection)
-        ends = await _ends(consumer)
+        ends = await _ends(settings)
         await _redeem(client, codes)
         await _settled(connection)
         commits = await _commits(connection) - commits
         after = await _sizes(connection)
-        messages, size = await _since(consumer, ends)
+        messages, size = await _since(consumer, ends, await _ends(settings))
     finally:
         await consumer.stop()
         await connection.close()
@@ -107,23 +107,17 @@ async def _sizes(connection: "asyncpg.Connection[asyncpg.Record]") -> Counter[st
     return Counter({row["name"]: int(row["bytes"]) for row in rows})
 
 
-async def _ends(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    places = [
-        TopicPartition(name, number)
-        for name in topics.ALL
-        for number in range(
-            REPLY_PARTITIONS if name == topics.GATEWAY_REPLIES else Settings().event_partitions
-        )
-    ]
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-    return ends
+async def _ends(settings: Settings) -> dict[TopicPartition, int]:
+    found = await admin.topic_ends(settings, sorted(topics.ALL))
+    return {TopicPartition(*place): end for place, end in found.items()}
 
 
 async def _since(
-    consumer: AIOKafkaConsumer, begins: dict[TopicPartition, int]
+    consumer: AIOKafkaConsumer,
+    begins: dict[TopicPartition, int],
+    ends: dict[TopicPartition, int],
 ) -> tuple[Counter[str], Counter[str]]:
-    """Count the records since then, and the bytes of their keys, values and headers."""
-    ends = await _ends(consumer)
+    """Count the records between, and the bytes of their keys, values and headers."""
     todo = {place for place, end in ends.items() if end > begins.get(place, 0)}
     consumer.assign(list(todo))
     for place in todo:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from runtime import admin
+from runtime import admin, read_model
 from runtime.consumer import ProjectionConsumer
 from runtime.settings import Settings
 
@@ -41,7 +41,7 @@ async def measure(settings: Settings, bench_database: str) -> Rates:
     targets = await connection.fetch(
         "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer.name
     )
-    await admin.forget(connection, consumer)
+    await read_model.set_back(connection, consumer.projection, consumer.name)
     started = time.perf_counter()
     await admin.until_reached(connection, consumer.name, targets)
     rebuild_s = time.perf_counter() - started

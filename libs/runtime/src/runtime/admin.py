@@ -133,13 +133,18 @@ async def topic_ends(settings: Settings, names: list[str]) -> dict[tuple[str, in
             TopicPartition(prefix + name, number)
             for name in names
             if prefix + name in present
-            for number in range(settings.event_partitions)
+            for number in range(partition_count(settings, name))
         ]
         ends = await consumer.end_offsets(places)
     finally:
         await consumer.stop()
-    found = {(name, number): 0 for name in names for number in range(settings.event_partitions)}
+    found = {(name, part): 0 for name in names for part in range(partition_count(settings, name))}
     return found | {(at.topic.removeprefix(prefix), at.partition): end for at, end in ends.items()}
+
+
+def partition_count(settings: Settings, name: str) -> int:
+    """Return how many partitions a topic has."""
+    return REPLY_PARTITIONS if name == topics.GATEWAY_REPLIES else settings.event_partitions
 
 
 def _new_topic(settings: Settings, name: str) -> NewTopic:
@@ -148,7 +153,7 @@ def _new_topic(settings: Settings, name: str) -> NewTopic:
     retention_ms = -1 if is_log else DAY_MS if is_reply else 7 * DAY_MS
     return NewTopic(
         settings.topic_prefix + name,
-        REPLY_PARTITIONS if is_reply else settings.event_partitions,
+        partition_count(settings, name),
         settings.replication_factor,
         topic_configs={
             "retention.ms": str(retention_ms),
@@ -221,7 +226,7 @@ async def _empty_topics(settings: Settings, names: list[str]) -> dict[tuple[str,
         places = [
             TopicPartition(prefix + name, number)
             for name in names
-            for number in range(settings.event_partitions)
+            for number in range(partition_count(settings, name))
         ]
         ends = await consumer.end_offsets(places)
         await client.delete_records(
@@ -264,7 +269,7 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
     targets = await connection.fetch(
         "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer.name
     )
-    await forget(connection, consumer)
+    await read_model.set_back(connection, consumer.projection, consumer.name)
     crash_point("mid_rebuild")
     await until_reached(connection, consumer.name, targets)
     is_equal = True
@@ -278,12 +283,6 @@ async def _rebuild_one(settings: Settings, name: str, consumer: ProjectionConsum
         )
     await connection.close()
     return is_equal
-
-
-async def forget(connection: Connection, consumer: ProjectionConsumer) -> None:
-    """Empty a projection's tables and let it begin again, in one transaction."""
-    async with connection.transaction():
-        await read_model.set_back(connection, consumer.projection, consumer.name)
 
 
 async def until_reached(connection: Connection, consumer: str, targets: Any) -> None:

@@ -14,15 +14,23 @@ AGGREGATES: dict[tuple[str, str], "Aggregate[Any]"] = {}
 
 
 class Aggregate(Generic[S]):
-    """Stream ``<name>-<id>``; ``evolve(state or None, event)`` returns the next state."""
+    """Stream ``<name>-<id>``; ``evolve(state or None, event)`` returns the next state.
+
+    It belongs to the ``service`` whose ``evolve`` it is, unless another one is named.
+    """
 
     def __init__(
-        self, name: str, state_type: type[S], evolve: Callable[[S | None, Any], S]
+        self,
+        name: str,
+        state_type: type[S],
+        evolve: Callable[[S | None, Any], S],
+        *,
+        service: str = "",
     ) -> None:
         self.name = name
         self.state_type = state_type
         self.evolve: Callable[[S | None, Event], S] = evolve
-        AGGREGATES[evolve.__module__.partition(".")[0], name] = self
+        AGGREGATES[service or evolve.__module__.partition(".")[0], name] = self
 
     def stream(self, aggregate_id: str) -> str:
         """Return the stream's id."""

@@ -19,6 +19,7 @@ from contracts.bulk import (
     BulkPart,
     BulkRefusal,
     BulkStarted,
+    evolve,
 )
 from contracts.errors import DomainError, ErrorBody, JsonObject
 from contracts.limits import BULK_PART_ELEMENTS_MAX
@@ -26,8 +27,8 @@ from contracts.messages import Envelope
 from contracts.payload import refuse
 from runtime import clock, ids, limits, metrics
 from runtime.aggregate import Aggregate
-from runtime.consumer import Prepare
-from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection
+from runtime.consumer import Handler, Prepare
+from runtime.database import CONTENTION_ERRORS, Connection, is_passing
 from runtime.service import Service
 from runtime.unit import Batch, Unit, savepoint
 
@@ -57,17 +58,24 @@ class Bulk:
 
     def __init__(
         self,
-        aggregate: Aggregate[BulkAction],
+        service: str,
         started: type[BulkStarted],
         advanced: type[BulkAdvanced],
         kinds: Mapping[str, Kind],
         prepare: Prepare | None = None,
     ) -> None:
-        self.aggregate = aggregate
+        self.aggregate = Aggregate("bulk", BulkAction, evolve, service=service)
         self._started = started
         self._advanced = advanced
         self._kinds = kinds
         self._prepare = prepare
+
+    @property
+    def handler(self) -> Handler:
+        """What the service's command of a part calls."""
+        return Handler(
+            self.take_part, streams=lambda command: [(self.aggregate, command.action_id)]
+        )
 
     async def take_part(self, unit: Unit, command: BulkPart) -> JsonObject:
         """Keep a part; with the last one the action begins."""
@@ -170,9 +178,9 @@ async def _change(
     point = await savepoint(batch.connection)
     try:
         await kind.change(unit, element.body)
-    except (*CONTENTION_ERRORS, *INFRASTRUCTURE_ERRORS):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+    except Exception as error:
+        if is_passing(error) or isinstance(error, CONTENTION_ERRORS):
+            raise
         await point.rollback()
         told = _told(error, envelope)
         return BulkRefusal(

@@ -34,6 +34,14 @@ CONTENTION_ERRORS = (
 """Somebody else was faster: trying again sees what they wrote."""
 
 
+def is_passing(error: BaseException) -> bool:
+    """Say whether a fault is the infrastructure's: the same will work when it is well again.
+
+    What asyncpg raises for an argument of the wrong type is an InterfaceError too, and ours.
+    """
+    return isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError)
+
+
 ONE_PLAN = {"engine", "ledger"}
 """Services whose statements join arrays of keys with an index: the first plan is right for ever, and making
 a new one takes longer than running it."""

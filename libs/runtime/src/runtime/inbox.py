@@ -26,7 +26,7 @@ from runtime import batches, clock, limits, log, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Bus, Outgoing
 from runtime.crash_points import crash_point
-from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool
+from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool, is_passing
 from runtime.positions import Positions
 from runtime.settings import Settings
 
@@ -245,7 +245,7 @@ class Consumer:
             except TryAgain:
                 continue
             except Exception as error:
-                if isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError):
+                if is_passing(error):
                     faults += 1
                     await self._pause(faults, "infrastructure", error)
                     continue
@@ -354,8 +354,10 @@ class Consumer:
                     fresh, places = await self._advance(connection, reads)
                     outcome = await self._process(connection, fresh, is_alone, dead_because)
                 except TimeoutError:
-                    # The other end is gone without a word: a ROLLBACK would wait for it as long again.
+                    # The other end is gone without a word: a ROLLBACK would wait for it as long again. That
+                    # of the other connections may be, too; the retry shall not find out one by one.
                     connection.terminate()
+                    await self.host.pool.expire_connections()
                     raise
                 crash_point("before_commit")
             crash_point("after_commit")

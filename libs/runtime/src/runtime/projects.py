@@ -27,8 +27,11 @@ PROJECTS = Table(
 )
 
 
-class ProjectUnheardOf(TimeoutError):
-    """Nobody told of the project yet; what names it is taken again in a moment."""
+class ProjectUnheardOf(OSError):
+    """Nobody told of the project yet; what names it is taken again in a moment, as if the base were away.
+
+    No ``TimeoutError``: that says that a connection is dead, which is then cut.
+    """
 
 
 def _keys(event: Any, meta: Envelope) -> Iterable[RowKey]:

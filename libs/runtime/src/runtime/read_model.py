@@ -147,16 +147,17 @@ class Projection:
 
 
 async def set_back(connection: Connection, projection: Projection, consumer: str) -> int:
-    """Empty the tables and let the consumer begin again; returns of how many partitions."""
-    rows = await connection.fetch(
-        """
-        UPDATE consumer_offsets SET next_offset = 0, position = 0
-        WHERE consumer = $1 AND next_offset > 0 RETURNING partition
-        """,
-        consumer,
-    )
-    for name in projection.tables:
-        await connection.execute(f"DELETE FROM {name}")  # noqa: S608 - our own name
+    """Empty the tables and let the consumer begin again, at once; returns of how many partitions."""
+    async with connection.transaction():
+        rows = await connection.fetch(
+            """
+            UPDATE consumer_offsets SET next_offset = 0, position = 0
+            WHERE consumer = $1 AND next_offset > 0 RETURNING partition
+            """,
+            consumer,
+        )
+        for name in projection.tables:
+            await connection.execute(f"DELETE FROM {name}")  # noqa: S608 - our own name
     return len(rows)
 
 

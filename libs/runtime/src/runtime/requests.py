@@ -17,7 +17,7 @@ from runtime import batches, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.consumer import result_of, unavailable
-from runtime.database import INFRASTRUCTURE_ERRORS
+from runtime.database import INFRASTRUCTURE_ERRORS, is_passing
 from runtime.inbox import CORRELATION_IDS_MAX, Host, Result, correlation_id, tell_results
 
 logger = structlog.get_logger()
@@ -111,7 +111,8 @@ class RequestConsumer:
         try:
             await self.host.positions.wait(asked[0].after, self.host.settings.projection_wait_s)
         except (Unavailable, *INFRASTRUCTURE_ERRORS) as error:
-            answer = unavailable(Unavailable(str(error)))
+            known = error if isinstance(error, Unavailable) else Unavailable(str(error))
+            answer = unavailable(known)
             sends = self._send(asked[0], answer)
             self._tell([asked], [answer], self.host.settings.projection_wait_s)
         else:
@@ -149,8 +150,7 @@ class RequestConsumer:
         except Unavailable as error:
             return unavailable(error)
         except Exception as error:
-            # What asyncpg raises for an argument of the wrong type is an InterfaceError too, and ours.
-            if isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError):
+            if is_passing(error):
                 return unavailable(Unavailable(str(error)))
             logger.exception("request_failed", correlation_id=asked[0].correlation_id)
             error_body = ErrorBody(code=500, key="internal_error", message="Internal error")

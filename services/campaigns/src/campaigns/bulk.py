@@ -5,19 +5,12 @@ from typing import Any
 
 from campaigns.handlers import VOUCHER, update_voucher
 from contracts import ids
-from contracts.bulk import BulkAction, BulkAdvanced, BulkStarted
-from contracts.bulk import evolve as evolve_action
 from contracts.campaigns import UpdateVoucher, VouchersBulkAdvanced, VouchersBulkStarted
 from contracts.errors import JsonObject
 from contracts.payload import refuse
 from runtime.aggregate import Aggregate
 from runtime.bulk import Bulk, Kind
 from runtime.unit import Unit
-
-
-def evolve(state: BulkAction | None, event: BulkStarted | BulkAdvanced) -> BulkAction:
-    """Return how far an action is."""
-    return evolve_action(state, event)
 
 
 async def change_metadata(unit: Unit, body: JsonObject) -> None:
@@ -34,9 +27,8 @@ def _streams(project_id: str, body: JsonObject) -> Iterable[tuple[Aggregate[Any]
         yield VOUCHER, ids.voucher_id(project_id, body["code"])
 
 
-ACTION: Aggregate[BulkAction] = Aggregate("bulk", BulkAction, evolve)
 BULK = Bulk(
-    ACTION,
+    "campaigns",
     VouchersBulkStarted,
     VouchersBulkAdvanced,
     {

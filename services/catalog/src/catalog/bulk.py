@@ -6,8 +6,6 @@ from typing import Any
 from catalog.domain import product as products
 from catalog.handlers import PRODUCT, SKU, upsert_product, upsert_sku
 from contracts import ids
-from contracts.bulk import BulkAction, BulkAdvanced, BulkStarted
-from contracts.bulk import evolve as evolve_action
 from contracts.catalog import ProductsBulkAdvanced, ProductsBulkStarted, UpsertProduct, UpsertSku
 from contracts.errors import JsonObject, NotFound
 from contracts.payload import refuse
@@ -16,11 +14,6 @@ from runtime.bulk import Bulk, Kind
 from runtime.unit import Unit
 
 Streams = Iterable[tuple[Aggregate[Any], str]]
-
-
-def evolve(state: BulkAction | None, event: BulkStarted | BulkAdvanced) -> BulkAction:
-    """Return how far an action is."""
-    return evolve_action(state, event)
 
 
 async def change_product(unit: Unit, body: JsonObject) -> None:
@@ -75,9 +68,8 @@ def _streams_of_sku(project_id: str, body: JsonObject) -> Streams:
         yield PRODUCT, ids.product_id(project_id, body["product_id"])
 
 
-ACTION: Aggregate[BulkAction] = Aggregate("bulk", BulkAction, evolve)
 BULK = Bulk(
-    ACTION,
+    "catalog",
     ProductsBulkStarted,
     ProductsBulkAdvanced,
     {

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from contracts import topics
 from contracts.customers import ChangeCustomersInBulk
-from customers.bulk import ACTION, BULK
+from customers.bulk import BULK
 from customers.handlers import COMMANDS, INTAKE, REACTIONS, prepare
 from customers.projections import PROJECTION
 from customers.sweeps import sweep_segments
 from runtime.consumer import (
     CommandConsumer,
-    Handler,
     IntakeConsumer,
     ProjectionConsumer,
     ReactionConsumer,
@@ -23,13 +22,12 @@ from runtime.settings import Settings
 def build(settings: Settings) -> Service:
     """Return the service."""
     projects = Projects()
-    in_bulk = Handler(BULK.take_part, streams=lambda command: [(ACTION, command.action_id)])
     return Service(
         "customers",
         settings,
         migrations=Path(__file__).parent / "migrations",
         consumers=[
-            CommandConsumer({**COMMANDS, ChangeCustomersInBulk: in_bulk}, prepare=prepare),
+            CommandConsumer({**COMMANDS, ChangeCustomersInBulk: BULK.handler}, prepare=prepare),
             IntakeConsumer(INTAKE, prepare=prepare, refusals=projects.refusals),
             ReactionConsumer(
                 REACTIONS, [topics.events("ledger"), topics.events("distribution")], prepare=prepare

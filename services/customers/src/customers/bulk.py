@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from contracts import ids
-from contracts.bulk import BulkAction, BulkAdvanced, BulkStarted
-from contracts.bulk import evolve as evolve_action
 from contracts.customers import CustomersBulkAdvanced, CustomersBulkStarted, UpsertCustomer
 from contracts.errors import JsonObject, NotFound
 from contracts.payload import required
@@ -14,11 +12,6 @@ from customers.handlers import CUSTOMER, prepare, upsert_customer
 from runtime.aggregate import Aggregate
 from runtime.bulk import Bulk, Kind
 from runtime.unit import Unit
-
-
-def evolve(state: BulkAction | None, event: BulkStarted | BulkAdvanced) -> BulkAction:
-    """Return how far an action is."""
-    return evolve_action(state, event)
 
 
 async def change_customer(unit: Unit, body: JsonObject) -> None:
@@ -41,9 +34,8 @@ def _streams(project_id: str, body: JsonObject) -> Iterable[tuple[Aggregate[Any]
         yield CUSTOMER, ids.customer_id(project_id, body["source_id"])
 
 
-ACTION: Aggregate[BulkAction] = Aggregate("bulk", BulkAction, evolve)
 BULK = Bulk(
-    ACTION,
+    "customers",
     CustomersBulkStarted,
     CustomersBulkAdvanced,
     {

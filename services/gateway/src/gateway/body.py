@@ -73,15 +73,15 @@ ANY = Kind({}, _as_it_is)
 LIST = list_of(ANY)
 
 
-def read(body: JsonObject, fields: Fields) -> JsonObject:
+def read(body: JsonObject, fields: Fields, path: str = "") -> JsonObject:
     """Return the known properties; null stays null. Others are ignored, as the public API does."""
     found: JsonObject = {}
     for name, kind in fields.items():
         value = body.get(name)
         if value is not None:
-            found[name] = kind.read(name, value)
+            found[name] = kind.read(payload.join(path, name), value)
         elif kind.is_required:
-            raise payload.refuse(name, "is required")
+            raise payload.refuse(payload.join(path, name), "is required")
         elif name in body:
             found[name] = None
     return found
@@ -101,16 +101,7 @@ def read_elements(elements: Any, fields: Fields, count_max: int) -> list[JsonObj
 def _read_element(path: str, element: Any, fields: Fields) -> JsonObject:
     if not isinstance(element, dict):
         raise payload.refuse(path, "must be an object")
-    found: JsonObject = {}
-    for name, kind in fields.items():
-        value = element.get(name)
-        if value is not None:
-            found[name] = kind.read(f"{path}.{name}", value)
-        elif kind.is_required:
-            raise payload.refuse(f"{path}.{name}", "is required")
-        elif name in element:
-            found[name] = None
-    return found
+    return read(element, fields, path)
 
 
 # -- JSON ----------------------------------------------------------------------------------------
