@@ -8,6 +8,7 @@ import pytest_asyncio
 from counter_service import Broken, Count, Counted, Fail, Note
 
 from runtime import inbox
+from runtime.consumer import Handler, ReactionConsumer
 from runtime.settings import Settings
 from runtime.testing import Harness
 
@@ -137,6 +138,25 @@ async def test_the_projection_folds_own_events(harness: Harness) -> None:
     assert await harness.rows("counters") == [
         {"project_id": "p1", "name": "a", "total": 6, "doc": {"last": 2}}
     ]
+
+
+async def test_a_reaction_does_not_say_that_a_read_model_is_there(harness: Harness) -> None:
+    projection = harness.service.consumers[-1]
+    harness.service.consumers = [*harness.service.consumers[:-1], _reader_of_own_events(harness)]
+    reply = await harness.command("p1", Count(name="a", by=4))
+    await harness.deliver_own()
+    assert not harness.service.positions.has(reply.positions), "only the reaction has seen it"
+    harness.service.consumers = [projection]
+    await harness.deliver_own(again=True)
+    assert harness.service.positions.has(reply.positions)
+
+
+def _reader_of_own_events(harness: Harness) -> ReactionConsumer:
+    reaction = ReactionConsumer(
+        {Counted: Handler(counter.on_counted)}, ["catalog.events"], name="own"
+    )
+    reaction.bind(harness.service)
+    return reaction
 
 
 async def test_an_event_that_was_published_twice_counts_once_in_one_batch(

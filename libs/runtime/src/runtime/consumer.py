@@ -499,6 +499,7 @@ class ProjectionConsumer(Consumer):
     """Feeds a read model or replica from logs. An event type it does not know stops its stream."""
 
     reads_events: ClassVar[bool] = True
+    feeds_read_models: ClassVar[bool] = True
 
     def __init__(
         self,

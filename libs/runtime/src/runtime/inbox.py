@@ -132,6 +132,9 @@ class Consumer:
 
     reads_events: ClassVar[bool] = False
     """Its topics carry logs: positions are tracked, repeated events dropped, streams held back."""
+    feeds_read_models: ClassVar[bool] = False
+    """Whoever waits for what was just written waits for it. No other consumer counts: a reaction to the
+    same topic may be ahead of the projection."""
 
     def __init__(self, name: str, topics: Iterable[str]) -> None:
         self.name = name
@@ -140,6 +143,7 @@ class Consumer:
         self._kafka: Any = None
         self._subscriber: Any = None
         self._done: dict[Place, int] = {}
+        self._applied: dict[Place, int] = {}
         self._accepted_gaps: dict[Place, int] = {}
         self.missing: dict[Place, Missing] = {}
         """Partitions that stand still because the topic lacks an event of the log."""
@@ -371,6 +375,10 @@ class Consumer:
                 if place in self.missing and at.position >= self.missing[place].expected
             )
         if self.reads_events:
+            self._applied.update(
+                {place: at.position for place, at in places.items() if at.position}
+            )
+        if self.feeds_read_models:
             self.host.positions.applied(
                 {
                     (topic.partition(".")[0], part): at.position
@@ -622,12 +630,13 @@ class Consumer:
         positions = {}
         for (topic, number), row in stored.items():
             self._done[topic, number] = row["next_offset"]
+            self._applied[topic, number] = row["position"]
             positions[topic.partition(".")[0], number] = row["position"]
             if self._kafka is not None:
                 partition = TopicPartition(self.host.settings.topic_prefix + topic, number)
                 with contextlib.suppress(KafkaError):  # taken away meanwhile: its new owner seeks
                     self._kafka.seek(partition, row["next_offset"])
-        if self.reads_events:
+        if self.feeds_read_models:
             self.host.positions.owned(positions)
 
     # -- Kafka ----------------------------------------------------------------------------------
@@ -653,10 +662,11 @@ class Consumer:
         """Forget partitions that another process may now own."""
         for place in places:
             self._done.pop(place, None)
+            self._applied.pop(place, None)
             self.progress.pop(place, None)
             self._standing_still.discard(place)
         self._goes_on(places)
-        if self.reads_events:
+        if self.feeds_read_models:
             self.host.positions.lost({(topic.partition(".")[0], part) for topic, part in places})
 
     async def look_after_offsets(self) -> None:
@@ -718,7 +728,7 @@ class Consumer:
 
     def position_of(self, place: Place) -> int:
         """Return the position of the last event applied in a partition of this process."""
-        return self.host.positions.applied_at((place[0].partition(".")[0], place[1]))
+        return self._applied.get(place, 0)
 
     async def ends(self) -> dict[Place, Standing]:
         """Return where each of this process's partitions stands and ends, from the broker."""

@@ -41,10 +41,6 @@ class Positions:
                 self._applied[key] = position
         self._wake()
 
-    def applied_at(self, key: Key) -> int:
-        """Return the last position that this process applied in a partition; 0 if none."""
-        return max(self._applied.get(key, 0), 0)
-
     def _wake(self) -> None:
         for event in self._waiting:
             event.set()

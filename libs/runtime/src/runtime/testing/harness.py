@@ -160,13 +160,14 @@ class Harness:
             )
         await self._feed(topics.events(source), records)
 
-    async def deliver_own(self, *, times: int = 1) -> None:
+    async def deliver_own(self, *, times: int = 1, again: bool = False) -> None:
         """Deliver the service's own new events to those of its consumers that read its topic.
 
         ``times``: how often they stand in the batch, as after a relay that died before it noted them.
+        ``again``: the old ones, too.
         """
         source = self.service.name
-        start = self._positions[source]
+        start = 0 if again else self._positions[source]
         async with self.service.pool.acquire() as connection:
             rows = await event_store.read_after(connection, start, 100_000)
         records = [
