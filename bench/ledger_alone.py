@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ async def measure(kafka: str, database_url: str, codes: int, count: int = COMMAN
     try:
         return await _count_replies(settings, count)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # py-spy writes what it saw on this one only
         process.wait()
 
 

@@ -36,9 +36,25 @@ except ZeroDivisionError:
 """
 
 
-def written(log_format: str = "json", level: str = "info") -> list[str]:
+LIBRARY_FAULT = """
+import logging, sys
+from runtime import log
+from runtime.settings import Settings
+
+def connect(password):
+    raise ConnectionError("the other end is gone")
+
+log.configure("ledger", Settings(log_format=sys.argv[1]))
+try:
+    connect("".join(["can", "ary"]))
+except ConnectionError:
+    logging.getLogger("asyncpg").warning("connecting failed", exc_info=True)
+"""
+
+
+def written(log_format: str = "json", level: str = "info", program: str = PROGRAM) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, log_format, level],
+        [sys.executable, "-c", program, log_format, level],
         capture_output=True,
         text=True,
         check=True,
@@ -147,3 +163,11 @@ async def test_every_consumer_writes_a_line_per_message(
     ]
     assert {name for name, *_ in flat[7:]} == {"projection"}
     assert all(one.envelope is not None for _, results in told for one in results)
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_a_librarys_fault_is_told_without_what_its_variables_hold(log_format: str) -> None:
+    text = "\n".join(written(log_format, program=LIBRARY_FAULT))
+    assert "the other end is gone" in text
+    assert "in connect" in text, "where it happened"
+    assert "canary" not in text

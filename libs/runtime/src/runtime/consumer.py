@@ -220,11 +220,12 @@ class CommandConsumer(_Writer):
                 outcome.results.append(Result(item.envelope, "forwarded"))
                 continue
             reply = bare.model_copy(update={"positions": unit.positions}) if unit else bare
+            text = reply.to_json()
             if is_kept and item.envelope.idempotency_key:
                 project_id, key = _key(item.envelope)
-                text = reply.to_json().decode()
-                records.append((project_id, key, item.envelope.fingerprint, text, batch.now))
-            outcome.sends.extend(self._reply(item.envelope, reply))
+                fingerprint = item.envelope.fingerprint
+                records.append((project_id, key, fingerprint, text.decode(), batch.now))
+            outcome.sends.extend(self._reply(item.envelope, reply, text))
             outcome.results.append(result_of(item.envelope, reply))
         if records:
             await _store_replies(connection, records)
@@ -269,15 +270,12 @@ class CommandConsumer(_Writer):
         )
         return {(row["project_id"], row["key"]): (row["fingerprint"], row["reply"]) for row in rows}
 
-    def _reply(self, request: Envelope, reply: Reply) -> list[Outgoing]:
+    def _reply(self, request: Envelope, reply: Reply, text: bytes | None = None) -> list[Outgoing]:
         if not request.reply_to:
             return []
         headers = answer_envelope(request, reply, self.host.name).to_headers()
-        return [
-            Outgoing(
-                request.reply_to, request.id, reply.to_json(), headers, request.reply_partition
-            )
-        ]
+        value = text if text is not None else reply.to_json()
+        return [Outgoing(request.reply_to, request.id, value, headers, request.reply_partition)]
 
 
 class ReactionConsumer(_Writer):

@@ -35,13 +35,13 @@ class Settings(BaseSettings):
     replication_factor: int = 1
     relay_poll_s: float = 0.2
     """How often the relay looks for events though nobody has told it of any."""
-    relay_rest_s: float = 0.0
+    relay_rest_s: float = 0.005
     """How long it lets replies go first, and events gather, when it was told of some."""
     batch_timeout_ms: int = 200
     """How long an idle consumer waits before it looks whether it has to stop."""
     rpc_timeout_s: float = 10.0
     """How long a caller waits for a reply before it answers 503."""
-    event_batch_interval_s: float = 0.0
+    event_batch_interval_s: float = 0.05
     """How far apart a consumer of events begins its batches, unless it is behind or somebody waits for it."""
     batch_records_max: int = 500
     """Records handled in one transaction."""
