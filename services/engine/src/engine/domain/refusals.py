@@ -23,7 +23,6 @@ MESSAGES = {
     "missing_amount": "Missing amount",
     "missing_order_items": "Missing order items",
     "missing_order_items_amount": "Missing applicable order items",
-    "missing_reward": "Missing reward",
     "invalid_voucher": "Invalid Voucher",
     "duplicated_redeemables": "Duplicated redeemables detected",
     "invalid_redeemables": "Invalid redeemables",
