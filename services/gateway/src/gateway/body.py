@@ -117,8 +117,8 @@ def parse_json(raw: bytes) -> Any:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidPayload(f"The body is not JSON: {error}") from None
-    if b"\\u0000" in raw and _has_nul(body):
-        raise InvalidPayload("Text must not contain the character NUL")
+    if b"\\u0000" in raw:
+        _refuse_nul("", body)
     return body
 
 
@@ -136,11 +136,15 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
+def _refuse_nul(path: str, value: Any) -> None:
+    """Refuse the first text with the character NUL, which no column can hold; the depth is checked."""
+    if isinstance(value, str) and "\x00" in value:
+        raise payload.refuse(path or "The body", "must not contain the character NUL")
     if isinstance(value, list):
-        return any(map(_has_nul, value))
-    if isinstance(value, dict):
-        return any("\x00" in key or _has_nul(one) for key, one in value.items())
-    return False
+        for index, one in enumerate(value):
+            _refuse_nul(f"{path}[{index}]", one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            if "\x00" in name:
+                raise payload.refuse(path or "The body", "has a name with the character NUL in it")
+            _refuse_nul(payload.join(path, name), one)

@@ -32,7 +32,7 @@ def parse_form(raw: bytes, content_type: str) -> JsonObject:
 
 def _field(part: bytes) -> tuple[str, str]:
     head, separator, content = part.partition(b"\r\n\r\n")
-    told = head.decode("latin-1")
+    told = head.decode("utf-8", "replace")
     name = NAME.search(told)
     if not separator or len(head) > HEADERS_BYTES_MAX or name is None:
         raise InvalidPayload("The body is no form: a field has no name")

@@ -509,8 +509,9 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
     text = scope["query_string"].decode("latin-1")
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=limits.QUERY_FIELDS_MAX)
-    except ValueError as error:
-        raise InvalidQueryParams(str(error)) from None
+    except ValueError:
+        told = f"The query has more than {limits.QUERY_FIELDS_MAX} parameters"
+        raise InvalidQueryParams(told) from None
 
 
 def _after(headers: dict[str, str]) -> tuple[Position, ...]:

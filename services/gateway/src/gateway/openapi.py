@@ -73,7 +73,7 @@ def _operation(one: Operation) -> dict[str, Any]:
             **{
                 str(status): {"$ref": f"#/components/responses/{name}"}
                 for status, (name, _) in REFUSALS.items()
-                if one.method != "GET" or status not in WRITES_ONLY
+                if _may_refuse(one, status)
             },
         },
     }
@@ -83,6 +83,14 @@ def _operation(one: Operation) -> dict[str, Any]:
             "content": _content(one),
         }
     return told
+
+
+def _may_refuse(one: Operation, status: int) -> bool:
+    if status == FORBIDDEN:
+        return bool(one.setting)
+    if status == TIMED_OUT:
+        return one.is_bulk
+    return one.method != "GET" or status not in WRITES_ONLY
 
 
 def _content(one: Operation) -> dict[str, Any]:
@@ -130,7 +138,10 @@ def _query_parameters(one: Operation) -> list[JsonObject]:
 
 
 def _own(name: str, parameter: Parameter) -> JsonObject:
-    told = _query(name, parameter.kind.schema)
+    schema = parameter.kind.schema
+    told = {**_query(name, schema), "required": parameter.kind.is_required}
+    if schema.get("type") == "object":
+        told |= {"style": "deepObject", "explode": True}
     return {**told, "description": parameter.about} if parameter.about else told
 
 
@@ -268,11 +279,14 @@ def _refusal(text: str) -> JsonObject:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
+FORBIDDEN, TIMED_OUT = 403, 408
 WRITES_ONLY = {409, 413, 415}
 REFUSALS = {
     400: ("Refused", "Refused; names the property"),
     401: ("Unauthorized", "Keys are missing or wrong"),
+    403: ("Forbidden", "The project has switched this off for client-side keys"),
     404: ("NotFound", "Not in this project"),
+    408: ("RequestTimeout", "The body came too slowly"),
     409: ("Conflict", "Taken, or the key of another request"),
     413: ("TooLarge", f"More than {limits.BODY_BYTES_MAX} bytes"),
     415: ("UnsupportedMediaType", "The body is not JSON"),

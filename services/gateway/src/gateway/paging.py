@@ -148,6 +148,9 @@ def read_parameters(call: Call) -> dict[str, Any]:
             if "\x00" in value:
                 raise InvalidQueryParams(f"{name}: must not contain the character NUL")
             found[name] = parameter.kind.read(name, value)
+    for name, parameter in query.parameters.items():
+        if parameter.kind.is_required and not found.get(name):
+            raise InvalidQueryParams(f"{name}: is required")
     return found
 
 

@@ -89,13 +89,15 @@ async def test_a_crowd_is_told_to_come_again(front: Front, monkeypatch: pytest.M
 
 async def test_nul_is_refused_wherever_it_stands(front: Front) -> None:
     keys = await front.project()
-    for raw in (
-        b'{"name": "a\\u0000b"}',
-        b'{"metadata": {"a\\u0000": 1}}',
-        b'{"metadata": {"a": [{"b": "\\u0000"}]}}',
+    for raw, place in (
+        (b'{"name": "a\\u0000b"}', "name: "),
+        (b'{"a\\u0000": 1}', "The body: "),
+        (b'{"metadata": {"a\\u0000": 1}}', "metadata: "),
+        (b'{"metadata": {"a": [1, {"b": "\\u0000"}]}}', "metadata.a[1].b: "),
     ):
         answer = await front.send("POST", "/v1/customers", keys.server, raw=raw)
         assert_refused(answer, 400, "invalid_payload", "NUL")
+        assert answer.json["details"].startswith(place)
     answer = await front.send("GET", "/v1/customers/a%00b", keys.server)
     assert_refused(answer, 404, "not_found")
     answer = await front.send("GET", "/v1/customers?email=a%00", keys.server)

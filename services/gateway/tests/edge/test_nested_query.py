@@ -33,6 +33,10 @@ def test_brackets_become_objects() -> None:
     }
 
 
+def test_a_customer_may_be_named_alone() -> None:
+    assert _body_of_query(nested([("customer", "ada")]))["customer"] == {"source_id": "ada"}
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -7,19 +7,19 @@ Deprecated by the public API, kept for the shops that still call them.
 import re
 from typing import Any
 
-from contracts import public
+from contracts import public, sessions
 from contracts.engine import QualificationOptions, Scenario, StackRequest
 from contracts.errors import InvalidQueryParams, JsonObject
 from contracts.payload import refuse
 from gateway import limits, queries, views
-from gateway.body import OBJECT, TEXT
+from gateway.body import OBJECT, TEXT, Kind, required
 from gateway.http import CLIENT, Call, not_found, operation
 from gateway.operations.qualifications import STACK, qualify
 from gateway.operations.redemptions import redeem
 from gateway.operations.validations import read_stack, validate
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_parameters
-from gateway.query import FLAG, Parameter, Query
+from gateway.query import FLAG, Parameter, Query, one_of
 from gateway.query import TEXT as WORD
 
 FIELDS = {
@@ -37,6 +37,35 @@ TRACKED = Query(tracking_id=Parameter(WORD, about="Whom an earlier answer named 
 TIER = "/v1/promotions/tiers/{promotionTierId}"
 
 
+def _deep(**properties: JsonObject) -> Kind:
+    """Return the kind of an object whose properties stand in brackets; ``nested`` reads them."""
+    return Kind({"type": "object", "properties": properties}, lambda name, value: value)  # noqa: ARG005
+
+
+DIGITS = Kind({"type": "string", "pattern": r"^\d{1,15}$"}, lambda name, value: value)  # noqa: ARG005
+ITEM = {
+    **dict.fromkeys(("product_id", "sku_id", "related_object", "source_id"), WORD.schema),
+    **dict.fromkeys(("quantity", "price", "amount"), DIGITS.schema),
+}
+BODY_IN_QUERY = Query(
+    code=Parameter(required(WORD)),
+    tracking_id=Parameter(WORD, about="Whom an earlier answer named by this id"),
+    amount=Parameter(DIGITS, about="The order's amount"),
+    item=Parameter(
+        _deep(**{"0": {"type": "object", "properties": ITEM}}), about="The order's lines"
+    ),
+    order=Parameter(_deep(metadata={"type": "object"})),
+    customer=Parameter(
+        _deep(source_id=WORD.schema), about="Its properties, or its source_id alone"
+    ),
+    metadata=Parameter(_deep()),
+    session_type=Parameter(one_of("LOCK")),
+    session_key=Parameter(WORD),
+    session_ttl=Parameter(DIGITS),
+    session_ttl_unit=Parameter(one_of(*sessions.MICROSECONDS)),
+)
+
+
 # -- vouchers --------------------------------------------------------------------------------------
 
 
@@ -46,14 +75,11 @@ async def validate_voucher(call: Call) -> JsonObject:
     return await _validate_voucher(call, call.params["code"], call.body)
 
 
-@operation("GET", "/client/v1/validate", auth=CLIENT)
+@operation("GET", "/client/v1/validate", auth=CLIENT, query=BODY_IN_QUERY)
 async def validate_voucher_client_side(call: Call) -> JsonObject:
     """Check one voucher by query, from a browser or an app. Deprecated."""
-    sent = nested(call.query)
-    code = sent.get("code")
-    if not isinstance(code, str) or not code:
-        raise InvalidQueryParams("code: is required")
-    return await _validate_voucher(call, code, _body_of_query(sent))
+    code = read_parameters(call)["code"]
+    return await _validate_voucher(call, code, _body_of_query(nested(call.query)))
 
 
 async def _validate_voucher(call: Call, code: str, body: JsonObject) -> JsonObject:
@@ -94,15 +120,12 @@ async def redeem_voucher(call: Call) -> JsonObject:
     auth=CLIENT,
     setting="client_redeem_enabled",
     fields=VOUCHER_FIELDS,
-    query=Query(code=Parameter(WORD), **TRACKED.parameters),
+    query=Query(code=Parameter(required(WORD)), **TRACKED.parameters),
     is_answer_kept=False,
 )
 async def redeem_voucher_client_side(call: Call) -> JsonObject:
     """Redeem one voucher, from a browser or an app. Deprecated."""
-    code = read_parameters(call).get("code")
-    if not code:
-        raise InvalidQueryParams("code: is required")
-    return await _redeem_voucher(call, code)
+    return await _redeem_voucher(call, read_parameters(call)["code"])
 
 
 async def _redeem_voucher(call: Call, code: str) -> JsonObject:
@@ -306,8 +329,9 @@ def _body_of_query(sent: JsonObject) -> JsonObject:
     if items:
         order["items"] = [_item(f"item[{key}]", items[key]) for key in sorted(items, key=_place)]
     body: JsonObject = {"metadata": _object(sent, "metadata"), "order": order or None}
-    if _object(sent, "customer"):
-        body["customer"] = _object(sent, "customer")
+    if sent.get("customer"):
+        by_name = isinstance(sent["customer"], str)
+        body["customer"] = {"source_id": sent["customer"]} if by_name else _object(sent, "customer")
     if sent.get("tracking_id"):
         body["tracking_id"] = TEXT.read("tracking_id", sent["tracking_id"])
     if sent.get("session_type"):
