@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from contracts.errors import DomainError
 from engine.domain.order import Cart
 from engine.domain.redeemables import read_candidates
+from engine.domain.rules import judge_of
 from engine.domain.snapshot import Snapshot
 from engine.domain.stack import Run, cart_of
 from engine.domain.validate import validate
@@ -160,12 +161,12 @@ def expected() -> list[int]:
 
 def _judging(snapshot: Snapshot) -> Callable[[], object]:
     """Return what asks every rule once, as a request does, about a cart that nobody has asked about yet."""
-    rules = [code.rules[0] for code in snapshot.codes.values()]
+    judges = [judge_of(code.rules[0]) for code in snapshot.codes.values()]
     cart = cart_of(snapshot)
 
     def judge() -> int:
         facts = Run(snapshot, cart, has_exclusive=False, must_suffice=True).facts
-        return sum(rule.judge(facts) is None for rule in rules)
+        return sum(judge(facts) is None for judge in judges)
 
     assert judge() == PROMOTIONS // 2, "half of the rules hold"
     return judge

@@ -12,7 +12,7 @@ from engine import limits
 from engine.domain.conditions import BadConditionsError
 from engine.domain.facts import Facts
 from engine.domain.order import OrderFacts, read_cart
-from engine.domain.rules import compile_rule, verdicts_of, violation_of
+from engine.domain.rules import compile_rule, judge_of, verdicts_of, violation_of
 from engine.domain.tree import culprit, lay_out
 
 Json = dict[str, Any]
@@ -102,7 +102,7 @@ def asked(rules: Json) -> Json:
 @given(trees)
 def test_the_short_way_blames_the_same_rule(rules: Json) -> None:
     rule = compile_rule("proj", {"id": "val_1", "rules": asked(rules)})
-    assert rule.judge(facts()) == violation_of(rule, verdicts_of(rule, facts()))
+    assert judge_of(rule)(facts()) == violation_of(rule, verdicts_of(rule, facts()))
 
 
 def chain(levels: int) -> Json:

@@ -5,6 +5,7 @@ step by :mod:`engine.domain.pricing`; :func:`order_json` shows its state.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from operator import add, sub
 from typing import Any, NamedTuple
 
@@ -126,11 +127,12 @@ class Units(NamedTuple):
     added: list[Added]
 
 
-class State(NamedTuple):
+@dataclass(slots=True)
+class State:
     """An order's amounts at one moment.
 
-    No column is ever changed in place: a step makes new ones of those that it changes. So going back, and
-    telling what a step did, cost nothing while prices are worked out.
+    Neither it nor a column is ever changed in place: a step makes new ones of those that it changes. So going
+    back, and telling what a step did, cost nothing while prices are worked out.
     """
 
     amount: int
@@ -156,13 +158,14 @@ class State(NamedTuple):
     def frozen(self) -> Hashable:
         """Return what can be looked up: equal for equal states."""
         columns: tuple[list[Any], ...] = (self.left, *self.units)
-        return (*self[:4], *(tuple(column) for column in columns))
+        amounts = (self.amount, self.is_priced, self.discount, self.items_discount)
+        return (*amounts, *(tuple(column) for column in columns))
 
 
 class Cart:
     """An order with its discounts so far."""
 
-    __slots__ = ("_before", "_start", "_state", "_told", "facts", "header", "initial_amount")
+    __slots__ = ("_told", "before", "facts", "header", "initial_amount", "start", "state")
 
     def __init__(
         self, header: JsonObject, lines: list[Line], amount: int | None, facts: "OrderFacts"
@@ -171,7 +174,7 @@ class Cart:
         self.facts = facts
         self.initial_amount = amount or 0
         none, amounts = [0] * len(lines), [line.amount for line in lines]
-        self._state = State(
+        self.state = State(
             amount=amount or 0,
             is_priced=amount is not None,
             discount=0,
@@ -186,12 +189,18 @@ class Cart:
                 added=[NOTHING] * len(lines),
             ),
         )
-        self._start = self._before = self._told = self._state
+        """The amounts now."""
+        self.start = self.state
+        """The amounts before this request's discounts."""
+        self.before = self.state
+        """The amounts before the redeemable that is being applied."""
+        self._told = self.state
 
     def begin_with(self, discount: int, discounts: list[int], units: list[int]) -> None:
         """Start from the discounts that an order already has."""
-        state = self._state
-        self._start = self._before = self._state = state._replace(
+        state = self.state
+        self.start = self.before = self.state = replace(
+            state,
             discount=discount,
             items_discount=sum(discounts),
             left=list(map(sub, state.units.amounts, discounts)),
@@ -201,24 +210,9 @@ class Cart:
     # -- what there is
 
     @property
-    def state(self) -> State:
-        """The amounts now."""
-        return self._state
-
-    @property
-    def start(self) -> State:
-        """The amounts before this request's discounts."""
-        return self._start
-
-    @property
-    def before(self) -> State:
-        """The amounts before the redeemable that is being applied."""
-        return self._before
-
-    @property
     def lines(self) -> list[Line]:
         """The lines, told what the columns say of them."""
-        state = self._state
+        state = self.state
         if self._told is not state:
             self._told = state
             units = state.units
@@ -230,65 +224,62 @@ class Cart:
     @property
     def amount(self) -> int:
         """What the lines cost."""
-        return self._state.amount
+        return self.state.amount
 
     @property
     def is_priced(self) -> bool:
         """Whether anything says what the order costs."""
-        return self._state.is_priced
+        return self.state.is_priced
 
     @property
     def discount(self) -> int:
         """What is taken off the order as a whole."""
-        return self._state.discount
+        return self.state.discount
 
     @property
     def items_discount(self) -> int:
         """What is taken off lines."""
-        return self._state.items_discount
+        return self.state.items_discount
 
     @property
     def total(self) -> int:
         """What is left to pay."""
-        state = self._state
+        state = self.state
         return state.amount - state.discount - state.items_discount
 
     @property
     def step_total(self) -> int:
         """What this redeemable took off."""
-        state, before = self._state, self._before
+        state, before = self.state, self.before
         return state.discount + state.items_discount - before.discount - before.items_discount
 
     @property
     def taken_by_request(self) -> list[int]:
         """What this request took off each line."""
-        now, start = self._state.discounts, self._start.discounts
+        now, start = self.state.discounts, self.start.discounts
         return [*map(sub, now, start), *now[len(start) :]]
 
     # -- what is done to it
-
-    def begin_step(self) -> None:
-        """Let the next redeemable begin: what was applied before is no part of it."""
-        self._before = self._state
 
     def take_from_order(self, amount: int) -> None:
         """Apply an order-level discount."""
         assert 0 <= amount <= self.total, "a discount never exceeds what is left to pay"
         if amount:
-            self._state = self._state._replace(discount=self._state.discount + amount)
+            self.state = replace(self.state, discount=self.state.discount + amount)
 
     def take_from_lines(self, parts: list[int], units: list[int] | None = None) -> None:
         """Apply item-level discounts, one part for each line; ``units`` where the effect counts them."""
-        amount, is_priced, discount, items_discount, left, counts = self._state
-        items_discount += sum(parts)
+        state = self.state
+        amount, discount, counts = state.amount, state.discount, state.units
+        items_discount = state.items_discount + sum(parts)
         assert discount + items_discount <= amount, "a discount never exceeds what is left to pay"
-        left = list(map(sub, left, parts))
+        left = list(map(sub, state.left, parts))
         assert not left or min(left) >= 0, "a line's discount never exceeds its subtotal"
         if units is not None:
             discounted = map(min, counts.quantities, map(add, counts.discounted, units))
             taken = list(map(add, counts.taken, units))
             counts = counts._replace(discounted=list(discounted), taken=taken)
-        self._state = State(amount, is_priced, discount, items_discount, left, counts)
+        self.state = State(amount, state.is_priced, discount, items_discount, left, counts)
 
     def take_from_line(self, index: int, amount: int, units: int) -> None:
         """Apply an item-level discount to one line."""
@@ -299,13 +290,14 @@ class Cart:
 
     def add_units(self, index: int, units: int, details: tuple[Details, ...] = ()) -> None:
         """Add units to a line at its price; take units away when ``units`` is negative."""
-        state, columns = self._state, self._state.units
+        state, columns = self.state, self.state.units
         before = columns.added[index]
         amount = units * (columns.lines[index].price or 0)
         left = state.left[index] + amount
         assert left >= 0, "only units that are not discounted are taken away"
         added = Added(before.units + units, before.amount + amount, before.details + details)
-        self._state = state._replace(
+        self.state = replace(
+            state,
             amount=state.amount + amount,
             is_priced=True,
             left=_with(state.left, index, left),
@@ -324,7 +316,7 @@ class Cart:
         price = sku.get("price") if sku.get("price") is not None else product.get("price")
         line = Line(shown, 0, int(price or 0), 0)
         line.know(product, sku, self.facts.collections)
-        lines, quantities, amounts, discounted, taken, added = self._state.units
+        lines, quantities, amounts, discounted, taken, added = self.state.units
         units = Units(
             [*lines, line],
             [*quantities, 0],
@@ -333,12 +325,8 @@ class Cart:
             [*taken, 0],
             [*added, NOTHING],
         )
-        self._state = self._state._replace(left=[*self._state.left, 0], units=units)
+        self.state = replace(self.state, left=[*self.state.left, 0], units=units)
         return len(lines)
-
-    def restore(self, state: State) -> None:
-        """Go back: what was tried since does not apply."""
-        self._state = state
 
 
 def _with(column: list[Any], index: int, value: Any) -> list[Any]:
@@ -542,7 +530,8 @@ def _reference(named: Any, source_id: Any, prefix: str, project_id: str) -> str 
 # -- what is shown ----------------------------------------------------------------------------------
 
 
-class Moment(NamedTuple):
+@dataclass(slots=True)
+class Moment:
     """An order as it is at one moment, and what was done to it since another; shown when it is asked for."""
 
     cart: Cart
@@ -562,14 +551,14 @@ def order_json(cart: Cart, customer_id: str | None) -> JsonObject:
 
 def _order_json(moment: Moment) -> JsonObject:
     """Discounts of zero are left out, as the public API does."""
-    cart, customer_id, state, since = moment
+    cart, state, since = moment.cart, moment.state, moment.since
     items_discount = state.items_discount
     applied = state.discount - since.discount
     items_applied = items_discount - since.items_discount
     shown: JsonObject = {
         **cart.header,
         "object": "order",
-        "customer_id": customer_id,
+        "customer_id": moment.customer_id,
         "referrer_id": cart.header.get("referrer_id"),
         "items": _lines_json(state, since),
     }

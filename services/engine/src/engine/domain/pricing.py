@@ -1,6 +1,7 @@
 """Applying one code to the cart: what it takes off, and what the answer says it was."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Applicability, CompiledRule, bundle_of, matching_lines
 
 
-class Priced(NamedTuple):
+@dataclass(slots=True)
+class Priced:
     """What applying a code does. ``credits`` are those that a gift card pays."""
 
     result: JsonObject
@@ -82,24 +84,22 @@ def apply_discount(code: Code, recipe: Recipe, facts: Facts, counters: Counters)
     return Priced(result, claims=claims, included=partial(_included, recipe, targets))
 
 
-def apply_to_whole_lines(code: Code, recipe: Recipe, facts: Facts, take: WholeLines) -> Priced:
+def apply_to_whole_lines(code: Code, recipe: Recipe, facts: Facts, whole: WholeLines) -> Priced:
     """Apply a number to whole lines, which is what most discounts on items are."""
     cart, result = facts.cart, recipe.shown
     assert result is not None, "a number on lines is always shown as it was saved"
     if cart is None:
         return Priced(result)
-    if not cart.state.left:
+    state = cart.state
+    if not state.left:
         raise _refused(code, "missing_order_items", "Order items are required")
-    chosen = _chosen(recipe, facts) if recipe.names_lines or facts.closed_lines else None
-    effects.take_from_whole_lines(
-        cart,
-        take,
-        None if chosen is None else chosen.places,
-        recipe.discount.aggregated_amount_limit,
-        is_initial=facts.is_initial_base,
-        is_counting=recipe.is_counting,
-    )
-    if chosen is None or not recipe.scopes:
+    bases = state.units.amounts if facts.is_initial_base else state.left
+    if not (recipe.names_lines or facts.closed_lines):
+        effects.take_from_all_lines(cart, whole, bases)
+        return Priced(result)
+    chosen = _chosen(recipe, facts)
+    effects.take_from_whole_lines(cart, whole, bases, chosen.places)
+    if not recipe.scopes:
         return Priced(result)
     return Priced(result, included=partial(_included_lines, recipe, chosen))
 

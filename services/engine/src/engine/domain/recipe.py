@@ -6,7 +6,7 @@ that it is made once per version of either.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from contracts.errors import JsonObject
 from engine import limits
@@ -17,15 +17,18 @@ from engine.domain.discounts import REPLACE, Discount, read_discount
 from engine.domain.effects import LineEffect, OrderEffect, WholeLines
 from engine.domain.formulas import OF_PUBLICATIONS, Value
 from engine.domain.item_rules import Selects
-from engine.domain.rules import Applicability, CompiledRule
+from engine.domain.rules import Applicability, CompiledRule, Judge, judge_of
 
 NO_DISCOUNT = read_discount({"type": "none"})
 
 
-class Recipe(NamedTuple):
-    """How a code is checked and applied."""
+@dataclass(slots=True)
+class Recipe:
+    """How a code is checked and applied; never changed."""
 
     rules: tuple[CompiledRule, ...]
+    judges: tuple[Judge, ...]
+    """The rules, as they are asked before anything is priced."""
     discount: Discount
     effect: str
     is_discount: bool
@@ -49,7 +52,11 @@ class Recipe(NamedTuple):
     """No formula, counter or bundle is asked."""
     asks_publications: bool
     """A formula asks how often or with what metadata the code was published."""
-    has_times: bool
+    category_id: str | None
+    quantity: int | None
+    """How often the code may be used."""
+    may_be_closed: bool
+    """It has times, or its campaign is switched off."""
     has_limits: bool
     asks_after: bool
     """A rule looks at what pricing did."""
@@ -87,13 +94,14 @@ def make_recipe(code: Code) -> Recipe:
     is_always_shown = is_static and discount.type != "UNIT"
     return Recipe(
         rules=rules,
+        judges=tuple(map(judge_of, rules)),
         discount=discount,
         effect=effect,
         is_discount=definition.type in {"DISCOUNT_VOUCHER", PROMOTION_TIER},
         is_built=effects.is_built(discount.type, effect),
         on_order=effects.ORDER_EFFECTS.get(name),
         on_lines=effects.LINE_EFFECTS.get(name),
-        on_whole_lines=effects.WHOLE_LINES[name](discount) if is_simple else None,
+        on_whole_lines=effects.of_whole_lines(name, discount) if is_simple else None,
         needs_lines=name in effects.LINE_EFFECTS or effect == REPLACE,
         is_counting=name in effects.COUNTING_EFFECTS,
         scopes=scopes,
@@ -105,8 +113,11 @@ def make_recipe(code: Code) -> Recipe:
             value.formula is not None and value.formula.names & OF_PUBLICATIONS
             for value in _values(discount, entries)
         ),
-        has_times=bool(
-            definition.windows
+        category_id=definition.category_id,
+        quantity=definition.quantity,
+        may_be_closed=bool(
+            not definition.is_campaign_active
+            or definition.windows
             or definition.days_of_week
             or definition.hours
             or definition.timeframe

@@ -103,16 +103,6 @@ class CompiledRule(NamedTuple):
     required: tuple[int, ...] | None
     """The leaves that must all hold, as they are read, if that is all that is asked; None: see ``decide``."""
 
-    def judge(self, facts: Facts) -> "Violation | None":
-        """Decide by everything that does not count; names the rule that is to blame."""
-        if self.required is None:
-            return violation_of(self, verdicts_of(self, facts))
-        for place in self.required:
-            key = self.leaves[place].test(facts)
-            if key is not None:
-                return _violation_at(self, place, key)
-        return None
-
 
 class Violation(NamedTuple):
     """Why a rule does not hold."""
@@ -561,6 +551,37 @@ def violation_of(rule: CompiledRule, verdicts: Verdicts) -> Violation | None:
 
 def _violation_at(rule: CompiledRule, place: int, key: str) -> Violation:
     return Violation(key, rule.id, rule.leaves[place].message or rule.message)
+
+
+Judge = Callable[[Facts], Violation | None]
+
+
+def judge_of(rule: CompiledRule) -> Judge:
+    """Return what decides by everything that does not count, and names the rule that is to blame."""
+    if rule.required is None:
+        return lambda facts: violation_of(rule, verdicts_of(rule, facts))
+    tests = [(rule.leaves[place].test, _Violations(rule, place)) for place in rule.required]
+
+    def judge(facts: Facts) -> Violation | None:
+        for test, violations in tests:
+            key = test(facts)
+            if key is not None:
+                return violations[key]
+        return None
+
+    return judge
+
+
+class _Violations(dict[str, Violation]):
+    """What a leaf's refusals come to, by their keys, each put together once."""
+
+    def __init__(self, rule: CompiledRule, place: int) -> None:
+        super().__init__()
+        self._rule, self._place = rule, place
+
+    def __missing__(self, key: str) -> Violation:
+        violation = self[key] = _violation_at(self._rule, self._place, key)
+        return violation
 
 
 def needed_limits(

@@ -73,7 +73,10 @@ class Step:
     """Where it was asked for."""
 
     def __init__(self, candidate: Candidate) -> None:
-        self.place, self.redeemable, self.code, self.stack = candidate
+        self.place = candidate.place
+        self.redeemable = candidate.redeemable
+        self.code = candidate.code
+        self.stack = candidate.stack
 
     @property
     def claims(self) -> list[Claim]:
@@ -270,7 +273,7 @@ class Run:
     def restore(self, saved: Saved) -> None:
         """Go back to where the run was."""
         if self.cart is not None and saved.cart is not None:
-            self.cart.restore(saved.cart)
+            self.cart.state = saved.cart
         self.claimed.amounts = dict(saved.amounts)
         self.admission.restore(saved.counts)
         self.seen = set(saved.seen)
@@ -281,53 +284,58 @@ class Run:
         """Take the next redeemable."""
         step = Step(candidate)
         self.steps.append(step)
-        code = step.code
+        code = candidate.code
         if self.needs_all and self.has_refused:
             step.skipped = "preceding_validation_failed"
         elif code is None:
             step.error = _not_found(step.redeemable)
         else:
-            way = self.admission.ways[code.definition.category_id]
+            recipe = recipe_of(code)
+            way = self.admission.ways[recipe.category_id]
             step.skipped = self.admission.reason_to_skip(way)
             if step.skipped is None:
-                self._try(step, code, way)
+                attempt = self._try_and_tell if self.is_explaining else self._try
+                attempt(step, code, recipe, way)
         if step.error is not None:
             self.has_refused = True
 
-    def _try(self, step: Step, code: Code, way: Way) -> None:
-        """Apply a redeemable; one that does not apply leaves no trace in the order."""
-        cart = self.cart
-        is_told = self.is_explaining and not self.is_trial
+    def _try_and_tell(self, step: Step, code: Code, recipe: Recipe, way: Way) -> None:
+        """Apply a redeemable, and tell what was looked at."""
+        cart, is_told = self.cart, not self.is_trial
         before = amounts_of(cart) if is_told and cart is not None else None
-        if self.is_explaining:
-            self.heard, self.checks = [], []
-        if cart is not None:
-            cart.begin_step()
-        try:
-            step.error = self._apply(step, code, way)
-        except Refused as refused:
-            step.error = refused.refusal
-        if step.error is not None and not self.is_trial:
-            step.bundle = self._bundle(code)
-        if step.priced is None and cart is not None:
-            cart.restore(cart.before)
+        self.heard, self.checks = [], []
+        self._try(step, code, recipe, way)
         if is_told:
             after = amounts_of(cart) if cart is not None else None
             most = self.explained_rules_max
             step.explanation = explanation(self.checks, self.heard, before, after, most)
 
-    def _apply(self, step: Step, code: Code, way: Way) -> Refusal | None:
+    def _try(self, step: Step, code: Code, recipe: Recipe, way: Way) -> None:
+        """Apply a redeemable; one that does not apply leaves no trace in the order."""
+        cart = self.cart
+        if cart is not None:
+            cart.before = cart.state
+        try:
+            step.error = self._apply(step, code, recipe, way)
+        except Refused as refused:
+            step.error = refused.refusal
+        if step.priced is None:
+            if step.error is not None and not self.is_trial:
+                step.bundle = self._bundle(code)
+            if cart is not None:
+                cart.state = cart.before
+
+    def _apply(self, step: Step, code: Code, recipe: Recipe, way: Way) -> Refusal | None:
         """Check a redeemable, price it, and write down what it takes; return why it does not apply."""
-        if code.id in self.seen:
+        code_id, facts, cart = code.id, self.facts, self.cart
+        if code_id in self.seen:
             return Refusal("duplicated_redeemables", code.code)
-        self.seen.add(code.id)
-        recipe, facts, cart = recipe_of(code), self.facts, self.cart
-        facts.redeemable_id = code.id
+        self.seen.add(code_id)
+        facts.redeemable_id = code_id
         facts.is_initial_base = way.is_initial_base
         if self.is_once:
             facts.closed_lines = closed_lines(cart)
-        use = code.uses_account
-        refused = self._check(code, recipe, use)
+        refused = self._check(code, recipe)
         if refused is not None:
             return refused
         verdicts = self._verdicts(code) if recipe.has_limits or recipe.asks_after else []
@@ -339,7 +347,7 @@ class Run:
             step.skipped = "no_effect"
             return None
         claims = self._other_claims(code, recipe, priced, verdicts)
-        self._claim(use, claims)
+        self._claim(code, claims)
         self.admission.count(way)
         step.priced, step.other_claims, step.taken = priced, claims, taken
         step.order = self.shown_order()
@@ -358,26 +366,34 @@ class Run:
             return None
         return Moment(cart, self.customer_id, cart.state, cart.before)
 
-    def _check(self, code: Code, recipe: Recipe, use: str) -> Refusal | None:
+    def _check(self, code: Code, recipe: Recipe) -> Refusal | None:
         """Return why the code may not be used, before anything is priced."""
-        limit = code.definition.quantity
-        error = validity.check(code, self.snapshot.now, has_times=recipe.has_times)
+        error = None
+        if recipe.may_be_closed or not code.is_active:
+            error = validity.check(code, self.snapshot.now)
         if self.is_explaining:
-            left = self.claimed.left(use, limit)
-            self._note("validity", error is None)
-            if error is None:
-                self._note("uses", left is None or left > 0, {"limit": limit, "left": left})
+            self._tell(code, recipe, error)
         if error is not None:
             return error
-        if self.must_suffice and not self.claimed.has_room(use, limit, 1):
+        is_limited = self.must_suffice and self.claimed.is_limited(recipe.quantity)
+        if is_limited and not self.claimed.has_room(code.uses_account, recipe.quantity, 1):
             return use_of(code).error
-        if self.is_explaining and not self.is_trial:
-            self.heard = self._hear(code)
-        for rule in code.rules:
-            violation = rule.judge(self.facts)
+        for judge in recipe.judges:
+            violation = judge(self.facts)
             if violation is not None:
                 return violated(code, violation)
         return None
+
+    def _tell(self, code: Code, recipe: Recipe, error: Refusal | None) -> None:
+        self._note("validity", error is None)
+        if error is not None:
+            return
+        limit = recipe.quantity
+        left = self.claimed.left(code.uses_account, limit)
+        self._note("uses", left is None or left > 0, {"limit": limit, "left": left})
+        is_used_up = self.must_suffice and left is not None and left < 1
+        if not self.is_trial and not is_used_up:
+            self.heard = self._hear(code)
 
     def _note(self, name: str, result: bool, found: JsonObject | None = None) -> None:
         shown = {"name": name, "result": result}
@@ -460,8 +476,8 @@ class Run:
                     raise Refused(claim.error)
         return claims
 
-    def _claim(self, use: str, claims: Sequence[Claim]) -> None:
-        self.claimed.add(use, 1)
+    def _claim(self, code: Code, claims: Sequence[Claim]) -> None:
+        self.claimed.add(code.uses_account, 1)
         for claim in claims:
             self.claimed.add(claim.account, claim.amount)
 

@@ -5,6 +5,7 @@ Behaviour: "Stacking". The project's stacking rules are laid over the defaults o
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.errors import JsonObject
@@ -38,7 +39,8 @@ class Counts(NamedTuple):
     exclusive_by_category: dict[str, int]
 
 
-class Way(NamedTuple):
+@dataclass(slots=True)
+class Way:
     """How the redeemables of one category stack, by the project's rules."""
 
     category: str | None

@@ -11,13 +11,8 @@ from engine.domain.definition import Code, Definition
 from engine.domain.refusals import Refusal
 
 
-def check(code: Code, now: datetime, *, has_times: bool) -> Refusal | None:
-    """Return why the code may not be used now, or None. ``now`` is in the project's time zone.
-
-    ``has_times``: the definition sets any.
-    """
-    if not has_times and code.is_active and code.definition.is_campaign_active:
-        return None
+def check(code: Code, now: datetime) -> Refusal | None:
+    """Return why the code may not be used now, or None. ``now`` is in the project's time zone."""
     key = problem(code, now)
     if key is None:
         return None

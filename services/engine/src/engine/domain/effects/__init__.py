@@ -6,6 +6,7 @@ one that leaves the least counts.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from engine.domain.discounts import UNIT_EFFECTS, Discount
 from engine.domain.effects import amount, fixed, percent
@@ -34,13 +35,13 @@ LINE_EFFECTS: dict[tuple[str, str], LineEffect] = {
     ("FIXED", "APPLY_TO_ITEMS"): fixed.apply_to_items,
 }
 
-WholeLines = Callable[[Sequence[int], Sequence[int], Sequence[int]], list[int]]
+TakeOfLines = Callable[[Sequence[int], Sequence[int], Sequence[int]], list[int]]
 """Gets of whole lines what the discount is computed from, what is left of them, and their units.
 
 Returns what it takes of each, never more than is left.
 """
 
-WHOLE_LINES: dict[tuple[str, str], Callable[[Discount], WholeLines]] = {
+WHOLE_LINES: dict[tuple[str, str], Callable[[Discount], TakeOfLines]] = {
     ("AMOUNT", "APPLY_TO_ITEMS"): amount.of_whole_lines,
     ("AMOUNT", "APPLY_TO_ITEMS_BY_QUANTITY"): amount.by_quantity_of_whole_lines,
     ("AMOUNT", "APPLY_TO_ITEMS_PROPORTIONALLY"): amount.proportionally_to_whole_lines,
@@ -80,35 +81,56 @@ def take_from_lines(work: Work, effect: LineEffect, *, is_counting: bool) -> Seq
     return amounts
 
 
+@dataclass(slots=True)
+class WholeLines:
+    """A discount that is a number on whole lines; never changed."""
+
+    take: TakeOfLines
+    limit: int | None
+    """On all lines together."""
+    is_counting: bool
+
+
+def of_whole_lines(name: tuple[str, str], discount: Discount) -> WholeLines:
+    """Return such a discount."""
+    take, limit = WHOLE_LINES[name](discount), discount.aggregated_amount_limit
+    return WholeLines(take, limit, name in COUNTING_EFFECTS)
+
+
+def take_from_all_lines(cart: Cart, whole: WholeLines, bases: list[int]) -> None:
+    """Take a number from each line; ``bases`` is what it is computed from."""
+    left, quantities = cart.state.left, cart.state.units.quantities
+    amounts = _bounded_whole(cart, whole, whole.take(bases, left, quantities))
+    cart.take_from_lines(amounts, _counted(whole, amounts, quantities))
+
+
 def take_from_whole_lines(
-    cart: Cart,
-    take: WholeLines,
-    places: Sequence[int] | None,
-    limit: int | None,
-    *,
-    is_initial: bool,
-    is_counting: bool,
+    cart: Cart, whole: WholeLines, bases: list[int], places: Sequence[int]
 ) -> None:
-    """Take a number from whole lines, from all where no places are named, up to a limit on them together."""
-    left, units = cart.state.left, cart.state.units
-    quantities, bases = units.quantities, units.amounts if is_initial else left
-    lines = len(left)
-    if places is not None:
-        chosen = [left[place] for place in places]
-        bases = [bases[place] for place in places] if is_initial else chosen
-        left = chosen
-        quantities = [quantities[place] for place in places]
-    amounts = take(bases, left, quantities)
-    if limit is not None:
-        amounts = cap(amounts, limit)
-    amounts = cap(amounts, cart.total)
-    counted = None
-    if is_counting:
-        counted = [number if part else 0 for number, part in zip(quantities, amounts, strict=True)]
-    if places is not None:
-        amounts = spread(amounts, places, lines)
-        counted = spread(counted, places, lines) if counted is not None else None
-    cart.take_from_lines(amounts, counted)
+    """Take a number from these lines; ``bases`` is what it is computed from, of every line."""
+    state, lines = cart.state, len(bases)
+    left = [state.left[place] for place in places]
+    chosen = left if bases is state.left else [bases[place] for place in places]
+    quantities = [state.units.quantities[place] for place in places]
+    amounts = _bounded_whole(cart, whole, whole.take(chosen, left, quantities))
+    counted = _counted(whole, amounts, quantities)
+    units = spread(counted, places, lines) if counted is not None else None
+    cart.take_from_lines(spread(amounts, places, lines), units)
+
+
+def _bounded_whole(cart: Cart, whole: WholeLines, amounts: list[int]) -> list[int]:
+    if whole.limit is not None:
+        amounts = cap(amounts, whole.limit)
+    return cap(amounts, cart.total)
+
+
+def _counted(
+    whole: WholeLines, amounts: Sequence[int], quantities: Sequence[int]
+) -> list[int] | None:
+    """Return the units that are discounted, None where answers do not say how many."""
+    if not whole.is_counting:
+        return None
+    return [number if part else 0 for number, part in zip(quantities, amounts, strict=True)]
 
 
 def spread(values: Sequence[int], places: Sequence[int], size: int) -> list[int]:

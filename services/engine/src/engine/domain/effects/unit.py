@@ -117,7 +117,7 @@ def _add(work: Work, wanted: _Wanted, units: int) -> int | None:
         joined = cart.add_line(wanted.product_id, wanted.sku_id)
     if joined in work.closed or not _has_room(cart, cart.lines[joined], units):
         if is_new:
-            cart.restore(before)
+            cart.state = before
         return None
     cart.add_units(joined, units)
     return joined
@@ -163,7 +163,7 @@ def _replace(work: Work, units: Units, wanted: _Wanted) -> None:
         _swap(cart, removals, joined, per_unit)
     if joined is None or cart.total < 0:
         # Discounts on the order have already paid for what would go away.
-        cart.restore(before)
+        cart.state = before
 
 
 def _removable(cart: Cart, target: Target) -> int:
