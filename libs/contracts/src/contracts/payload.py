@@ -88,13 +88,17 @@ def text(length_max: int, *, pattern: str | None = None, meaning: str = "") -> R
 
 def is_storable(value: str) -> bool:
     """Say whether Postgres and JSON can keep this text."""
-    return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if "\x00" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def whole_number(least: int = 0, most: int = limits.WHOLE_NUMBER_MAX) -> Reader:
     """Integer in a range. ``10.0`` is one, ``true`` is none."""
 
     def reader(path: str, value: Any) -> int:
+        if type(value) is int and least <= value <= most:
+            return value
         is_whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
         if isinstance(value, bool) or not (isinstance(value, int) or is_whole):
             raise refuse(path, "must be an integer")

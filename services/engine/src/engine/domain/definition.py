@@ -1,10 +1,12 @@
 """Codes and their definitions as the engine uses them.
 
 A :class:`Definition` is shared by all codes that inherit from one campaign; it is made once per version.
+Neither is ever changed; they are no tuples because every redeemable reads a dozen of their fields.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from contracts import public
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
@@ -16,7 +18,8 @@ from engine.domain.effort import Effort, effort_of_discount
 from engine.domain.rules import CompiledRule
 
 
-class Definition(NamedTuple):
+@dataclass(slots=True)
+class Definition:
     """What a code is: its own definition or its campaign's, with the campaign's dates."""
 
     version: int
@@ -42,7 +45,8 @@ class Definition(NamedTuple):
     """How it is applied, by the rules assigned to the code (:mod:`engine.domain.recipe`)."""
 
 
-class Code(NamedTuple):
+@dataclass(slots=True)
+class Code:
     """What can be redeemed: a voucher, or a promotion tier, which has no code but its id."""
 
     id: str

@@ -344,6 +344,8 @@ class OrderFacts(NamedTuple):
     stored: JsonObject | None = None
     """The stored order with this id, in the public shape, discounts included."""
     collections: Collections | None = None
+    customer_id: str | None = None
+    """Whose order it is."""
 
 
 def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
@@ -530,12 +532,10 @@ def _reference(named: Any, source_id: Any, prefix: str, project_id: str) -> str 
 # -- what is shown ----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Moment:
+class Moment(NamedTuple):
     """An order as it is at one moment, and what was done to it since another; shown when it is asked for."""
 
     cart: Cart
-    customer_id: str | None
     state: State
     since: State
 
@@ -544,21 +544,21 @@ class Moment:
         return _order_json(self)
 
 
-def order_json(cart: Cart, customer_id: str | None) -> JsonObject:
+def order_json(cart: Cart) -> JsonObject:
     """Return the order with what the whole request did."""
-    return _order_json(Moment(cart, customer_id, cart.state, cart.start))
+    return _order_json(Moment(cart, cart.state, cart.start))
 
 
 def _order_json(moment: Moment) -> JsonObject:
     """Discounts of zero are left out, as the public API does."""
-    cart, state, since = moment.cart, moment.state, moment.since
+    cart, state, since = moment
     items_discount = state.items_discount
     applied = state.discount - since.discount
     items_applied = items_discount - since.items_discount
     shown: JsonObject = {
         **cart.header,
         "object": "order",
-        "customer_id": moment.customer_id,
+        "customer_id": cart.facts.customer_id,
         "referrer_id": cart.header.get("referrer_id"),
         "items": _lines_json(state, since),
     }

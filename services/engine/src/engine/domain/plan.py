@@ -71,7 +71,7 @@ def _granted(common: Plan, snapshot: Snapshot, outcome: Outcome, drawn: DrawnIds
     customer = snapshot.customer
     order: JsonObject | None = None
     if outcome.cart is not None:
-        final = order_json(outcome.cart, customer.id if customer else None)
+        final = order_json(outcome.cart)
         order = _paid(final, drawn, snapshot)
     contra = contra_of(order["id"] if order else None, customer.id if customer else None)
     applied = outcome.applied

@@ -1,7 +1,6 @@
 """Applying one code to the cart: what it takes off, and what the answer says it was."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,24 +19,10 @@ from engine.domain.effects.work import Work, on_targets
 from engine.domain.facts import Facts, Published
 from engine.domain.formulas import Asked, Redeemed
 from engine.domain.order import Cart, Line
-from engine.domain.recipe import NO_DISCOUNT, Recipe, recipe_of, shown_discount
+from engine.domain.recipe import NO_DISCOUNT, Priced, Recipe, recipe_of, shown_discount
 from engine.domain.redeemables import Redeemable
 from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Applicability, CompiledRule, bundle_of, matching_lines
-
-
-@dataclass(slots=True)
-class Priced:
-    """What applying a code does. ``credits`` are those that a gift card pays."""
-
-    result: JsonObject
-    credits: int | None = None
-    is_adjustable: bool = False
-    """The credits were our choice: as many as possible."""
-    claims: Sequence[Claim] = ()
-    """Units that caps across redemptions count."""
-    included: Callable[[], list[JsonObject]] | None = None
-    """Returns ``applicable_to`` with the lines that were discounted; None when nothing is on lines."""
 
 
 def discount_effect(code: Code) -> str:
@@ -89,19 +74,17 @@ def apply_to_whole_lines(code: Code, recipe: Recipe, facts: Facts, whole: WholeL
     cart, result = facts.cart, recipe.shown
     assert result is not None, "a number on lines is always shown as it was saved"
     if cart is None:
-        return Priced(result)
+        return recipe.priced or Priced(result)
     state = cart.state
     if not state.left:
         raise _refused(code, "missing_order_items", "Order items are required")
     bases = state.units.amounts if facts.is_initial_base else state.left
     if not (recipe.names_lines or facts.closed_lines):
         effects.take_from_all_lines(cart, whole, bases)
-        return Priced(result)
+        return recipe.priced or Priced(result)
     chosen = _chosen(recipe, facts)
     effects.take_from_whole_lines(cart, whole, bases, chosen.places)
-    if not recipe.scopes:
-        return Priced(result)
-    return Priced(result, included=partial(_included_lines, recipe, chosen))
+    return recipe.priced or Priced(result, included=partial(_included_lines, recipe, chosen))
 
 
 def _work(recipe: Recipe, facts: Facts, cart: Cart, asked: Asked, scale: int) -> Work:

@@ -5,6 +5,7 @@ docs/qualification.md. A scenario that ignores some rules takes them to hold.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -149,11 +150,9 @@ class Search:
     @property
     def order(self) -> JsonObject | None:
         """The order without any discount of this request."""
-        customer = self._snapshot.customer
         if self.cart is None:
             return None
-        customer_id = customer.id if customer else None
-        return Moment(self.cart, customer_id, self.cart.start, self.cart.start).to_json()
+        return Moment(self.cart, self.cart.start, self.cart.start).to_json()
 
     @property
     def facts(self) -> Facts:
@@ -218,7 +217,7 @@ class Search:
 
     def _candidate(self, place: int, part: Code, stack: PromotionStack | None) -> Candidate:
         judges = self._way.judges
-        code = part if self._way.is_whole else part._replace(rules=_loosened(part.rules, judges))
+        code = part if self._way.is_whole else replace(part, rules=_loosened(part.rules, judges))
         kind = "promotion_tier" if code.is_tier else "voucher"
         redeemable = Redeemable(kind, code.code, None, {"object": kind, "id": code.code})
         return Candidate(place, redeemable, code, stack)

@@ -5,13 +5,14 @@ neither formulas nor entries, counters or bundles have to be looked at. It is ke
 that it is made once per version of either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from contracts.errors import JsonObject
 from engine import limits
 from engine.domain import effects
 from engine.domain.applicable import Entry
+from engine.domain.claims import Claim
 from engine.domain.definition import PROMOTION_TIER, Code
 from engine.domain.discounts import REPLACE, Discount, read_discount
 from engine.domain.effects import LineEffect, OrderEffect, WholeLines
@@ -20,6 +21,20 @@ from engine.domain.item_rules import Selects
 from engine.domain.rules import Applicability, CompiledRule, Judge, judge_of
 
 NO_DISCOUNT = read_discount({"type": "none"})
+
+
+@dataclass(slots=True)
+class Priced:
+    """What applying a code does. ``credits`` are those that a gift card pays."""
+
+    result: JsonObject
+    credits: int | None = None
+    is_adjustable: bool = False
+    """The credits were our choice: as many as possible."""
+    claims: Sequence[Claim] = ()
+    """Units that caps across redemptions count."""
+    included: Callable[[], list[JsonObject]] | None = None
+    """Returns ``applicable_to`` with the lines that were discounted; None when nothing is on lines."""
 
 
 @dataclass(slots=True)
@@ -62,6 +77,8 @@ class Recipe:
     """A rule looks at what pricing did."""
     shown: JsonObject | None
     """The result as answers show it, where it is always the same."""
+    priced: Priced | None
+    """What applying it does, where that is always the same: a number off lines that no rule names."""
 
 
 def recipe_of(code: Code) -> Recipe:
@@ -91,7 +108,9 @@ def make_recipe(code: Code) -> Recipe:
         or any(_asks(entry) for entry in entries)
     )
     is_simple = is_static and name in effects.WHOLE_LINES and all(map(_takes_whole_lines, entries))
-    is_always_shown = is_static and discount.type != "UNIT"
+    shown = None
+    if is_static and discount.type != "UNIT":
+        shown = {"discount": shown_discount(discount, effect)}
     return Recipe(
         rules=rules,
         judges=tuple(map(judge_of, rules)),
@@ -124,7 +143,8 @@ def make_recipe(code: Code) -> Recipe:
         ),
         has_limits=any(rule.limits for rule in rules),
         asks_after=any(rule.after for rule in rules),
-        shown={"discount": shown_discount(discount, effect)} if is_always_shown else None,
+        shown=shown,
+        priced=Priced(shown) if is_simple and shown is not None and not scopes else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Reading the list of redeemables of a request, and what each of them is."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from contracts import payload
 from contracts.engine import StackRequest
@@ -30,7 +30,8 @@ class InvalidRedeemables(DomainError):
     message = "Invalid redeemables"
 
 
-class Redeemable(NamedTuple):
+@dataclass(slots=True)
+class Redeemable:
     """One thing to redeem. ``credits`` are those asked of a gift card; None means all it can."""
 
     object: str
@@ -39,7 +40,8 @@ class Redeemable(NamedTuple):
     sent: JsonObject
 
 
-class Candidate(NamedTuple):
+@dataclass(slots=True)
+class Candidate:
     """A redeemable with what the project has under its id; None when there is nothing."""
 
     place: int
@@ -59,16 +61,11 @@ def read_candidates(snapshot: Snapshot) -> list[Candidate]:
     found = read_redeemables(snapshot.request, count_max)
     if found[0].object == STACK:
         return _tiers_of(found[0], snapshot)
+    codes, tiers = snapshot.codes, snapshot.tiers
     return [
-        Candidate(place, redeemable, _code(redeemable, snapshot))
-        for place, redeemable in enumerate(found)
+        Candidate(place, one, (tiers if one.object == "promotion_tier" else codes).get(one.id))
+        for place, one in enumerate(found)
     ]
-
-
-def _code(redeemable: Redeemable, snapshot: Snapshot) -> Code | None:
-    if redeemable.object == "promotion_tier":
-        return snapshot.tiers.get(redeemable.id)
-    return snapshot.codes.get(redeemable.id)
 
 
 def _tiers_of(redeemable: Redeemable, snapshot: Snapshot) -> list[Candidate]:
@@ -93,7 +90,7 @@ def read_redeemables(request: StackRequest, count_max: int) -> list[Redeemable]:
     if not 1 <= len(sent) <= count_max:
         raise payload.refuse("redeemables", f"must have 1 to {count_max} elements")
     found = [_plain(one) or _read(f"redeemables[{index}]", one) for index, one in enumerate(sent)]
-    named = {one[:2] for one in found}
+    named = {(one.object, one.id) for one in found}
     if len(named) < len(found):
         raise DuplicatedRedeemables("Duplicated redeemables detected in one redemption")
     if len(found) > 1 and any(one.object == STACK for one in found):

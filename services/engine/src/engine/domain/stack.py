@@ -32,13 +32,12 @@ from engine.domain.facts import Facts, Spent
 from engine.domain.limit_rules import Limit
 from engine.domain.order import Cart, Moment, OrderFacts, State, read_cart
 from engine.domain.pricing import (
-    Priced,
     apply_discount,
     apply_gift,
     apply_to_whole_lines,
     discount_effect,
 )
-from engine.domain.recipe import Recipe, recipe_of
+from engine.domain.recipe import Priced, Recipe, recipe_of
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Verdicts, bundle_of, verdicts_after, verdicts_of, violation_of
@@ -67,16 +66,19 @@ class Step:
     taken = 0
     bundle: JsonObject | None = None
     """What the order has of the bundle that a refused redeemable asks for."""
-    order: Moment | None = None
-    """The order's cumulative state after this step."""
+    amounts: tuple[Cart, State, State] | None = None
+    """The order, what it came to after this step, and before it."""
     explanation: JsonObject | None = None
     """Where it was asked for."""
 
     def __init__(self, candidate: Candidate) -> None:
-        self.place = candidate.place
-        self.redeemable = candidate.redeemable
-        self.code = candidate.code
-        self.stack = candidate.stack
+        self.place, self.redeemable = candidate.place, candidate.redeemable
+        self.code, self.stack = candidate.code, candidate.stack
+
+    @property
+    def order(self) -> Moment | None:
+        """The order's cumulative state after this step."""
+        return Moment(*self.amounts) if self.amounts is not None else None
 
     @property
     def claims(self) -> list[Claim]:
@@ -139,7 +141,13 @@ def cart_of(snapshot: Snapshot) -> Cart | None:
     if sent is None:
         return None
     collections = Collections(snapshot.collections, snapshot.now)
-    facts = OrderFacts(snapshot.project_id, snapshot.catalogue, snapshot.stored_order, collections)
+    facts = OrderFacts(
+        snapshot.project_id,
+        snapshot.catalogue,
+        snapshot.stored_order,
+        collections,
+        snapshot.customer.id if snapshot.customer is not None else None,
+    )
     return read_cart(sent, facts)
 
 
@@ -346,11 +354,13 @@ class Run:
         if not taken and way.skips_without_effect and cart is not None:
             step.skipped = "no_effect"
             return None
-        claims = self._other_claims(code, recipe, priced, verdicts)
-        self._claim(code, claims)
+        if priced.claims or priced.credits or recipe.has_limits:
+            step.other_claims = self._other_claims(code, recipe, priced, verdicts)
+        self._claim(code, step.other_claims)
         self.admission.count(way)
-        step.priced, step.other_claims, step.taken = priced, claims, taken
-        step.order = self.shown_order()
+        step.priced, step.taken = priced, taken
+        if cart is not None:
+            step.amounts = (cart, cart.state, cart.before)
         return None
 
     def _bundle(self, code: Code) -> JsonObject | None:
@@ -362,9 +372,7 @@ class Run:
     def shown_order(self) -> Moment | None:
         """Return the order as it is now; None where there is none."""
         cart = self.cart
-        if cart is None:
-            return None
-        return Moment(cart, self.customer_id, cart.state, cart.before)
+        return Moment(cart, cart.state, cart.before) if cart is not None else None
 
     def _check(self, code: Code, recipe: Recipe) -> Refusal | None:
         """Return why the code may not be used, before anything is priced."""

@@ -24,7 +24,7 @@ def shown(snapshot: Snapshot, outcome: Outcome, validation_id: str) -> JsonObjec
     body: JsonObject = {"id": validation_id, "valid": outcome.is_valid, **_lists(outcome, snapshot)}
     customer = snapshot.customer
     if outcome.is_valid and outcome.cart is not None:
-        body["order"] = order_json(outcome.cart, customer.id if customer else None)
+        body["order"] = order_json(outcome.cart)
     tracked = tracking_id(snapshot.project_id, customer.shown if customer else None)
     if tracked is not None:
         body["tracking_id"] = tracked

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from contracts import money
-from engine import limits
 from engine.domain.discounts import Discount
 from engine.domain.effects.work import Work
 from engine.domain.formulas import PERCENT_MAX, Asked
@@ -34,15 +33,14 @@ def apply_to_items(work: Work) -> list[int]:
 
 def of_whole_lines(discount: Discount) -> Callable[..., list[int]]:
     """Return what takes a percentage that is a number off whole lines."""
-    of_each = money.percentage(discount.off.percent)
-    most = limits.AMOUNT_MAX if discount.amount_limit is None else discount.amount_limit
+    of_each, most = money.percentage(discount.off.percent), discount.amount_limit
 
     def take(bases: Sequence[int], left: Sequence[int], _units: Sequence[int]) -> list[int]:
         wanted = of_each(bases)
-        if bases is left and most >= limits.AMOUNT_MAX:
-            # A part of what is left is never more than that.
-            return wanted
-        return [min(one, most, bound) for one, bound in zip(wanted, left, strict=True)]
+        if most is not None:
+            wanted = [min(one, most) for one in wanted]
+        # A part of what is left is never more than that.
+        return wanted if bases is left else list(map(min, wanted, left))
 
     return take
 
