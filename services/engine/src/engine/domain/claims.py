@@ -39,13 +39,9 @@ class Claimed:
         left = self.accounts.left(account, limit)
         return None if left is None else left - self.amounts.get(account, 0)
 
-    def is_limited(self, limit: int | None) -> bool:
-        """Say whether there may be too little of what has this limit."""
-        return limit is not None or bool(self.accounts.available)
-
     def has_room(self, account: str, limit: int | None, amount: int) -> bool:
         """Say whether the account has this much left by our view."""
-        if not self.is_limited(limit):
+        if limit is None and not self.accounts.available:
             return True
         left = self.left(account, limit)
         return left is None or left >= amount

@@ -14,9 +14,9 @@ from contracts.errors import JsonObject
 from engine import limits
 from engine.domain.collections import Collections
 
-_amount = payload.optional(payload.whole_number(0, limits.AMOUNT_MAX))
-_price = payload.optional(payload.whole_number(0, limits.PRICE_MAX))
-_quantity = payload.optional(payload.whole_number(0, limits.QUANTITY_MAX))
+_amount = payload.whole_number(0, limits.AMOUNT_MAX)
+_price = payload.whole_number(0, limits.PRICE_MAX)
+_quantity = payload.whole_number(0, limits.QUANTITY_MAX)
 _name = payload.optional(payload.text(limits.ID_LENGTH_MAX))
 
 _attribute_names = payload.list_of(payload.text(limits.ATTRIBUTE_LENGTH_MAX), limits.ATTRIBUTES_MAX)
@@ -352,8 +352,7 @@ def read_cart(sent: JsonObject, facts: OrderFacts) -> Cart:
     """Return the cart of a request's order; raises ``InvalidPayload`` naming the property."""
     stored = facts.stored or {}
     _name("order.id", sent.get("id"))
-    items = sent.get("items")
-    amount = _amount("order.amount", sent.get("amount"))
+    items, amount = sent.get("items"), _number("order", sent, "amount", _amount)
     is_sent = bool(items) or amount is not None
     if not is_sent:
         items, amount = stored.get("items"), stored.get("amount")
@@ -417,15 +416,15 @@ def _continue_stored(cart: Cart, stored: JsonObject, *, is_sent: bool) -> None:
 def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
     sent = payload.json_object(path, item)
     shown: JsonObject = {
-        name: sent[name] for name in _KEPT_ITEM_FIELDS if sent.get(name) is not None
+        name: value for name in _KEPT_ITEM_FIELDS if (value := sent.get(name)) is not None
     }
     _check_names(path, sent)
     shown["metadata"] = payload.metadata(f"{path}.metadata", sent.get("metadata"))
     product, sku = _resolve(path, sent, facts, shown)
-    quantity = _quantity(f"{path}.quantity", sent.get("quantity"))
+    quantity = _number(path, sent, "quantity", _quantity)
     quantity = 1 if quantity is None else quantity
-    amount = _amount(f"{path}.amount", sent.get("amount"))
-    price = _price(f"{path}.price", sent.get("price"))
+    amount = _number(path, sent, "amount", _amount)
+    price = _number(path, sent, "price", _price)
     if price is None and amount is None:
         price = sku.get("price") if sku.get("price") is not None else product.get("price")
     if price is not None:
@@ -435,6 +434,12 @@ def _read_line(path: str, item: Any, facts: OrderFacts) -> Line:
     line = Line(shown, amount or 0, price, quantity)
     line.know(product, sku, facts.collections)
     return line
+
+
+def _number(path: str, sent: JsonObject, name: str, reader: payload.Reader) -> int | None:
+    """Read an optional number; its path is made only where there is one."""
+    value = sent.get(name)
+    return None if value is None else int(reader(f"{path}.{name}", value))
 
 
 def _check_names(path: str, sent: JsonObject) -> None:
@@ -450,14 +455,10 @@ def _resolve(
 ) -> tuple[JsonObject, JsonObject]:
     """Find the line's product and SKU, and show them."""
     product_id, sku_id = item_references(facts.project_id, sent)
-    sku = dict(facts.catalogue.get(sku_id or "", {}))
-    if sku:
+    sku = _known(sku_id, facts)
+    if "product_id" in sku:
         product_id = sku["product_id"]
-    product = dict(facts.catalogue.get(product_id or "", {}))
-    if product_id is not None:
-        product["id"] = product_id
-    if sku_id is not None:
-        sku["id"] = sku_id
+    product = _known(product_id, facts)
     for name, known in (("product", product), ("sku", sku)):
         if sent.get(name):
             _overlay(f"{path}.{name}", known, payload.json_object(f"{path}.{name}", sent[name]))
@@ -470,12 +471,20 @@ def _resolve(
     return product, sku
 
 
+def _known(object_id: str | None, facts: OrderFacts) -> JsonObject:
+    """Return what the catalogue says of a product or SKU, for laying more over it."""
+    if object_id is None:
+        return {}
+    known = facts.catalogue.get(object_id)
+    return {"id": object_id} if known is None else {**known, "id": object_id}
+
+
 def _overlay(path: str, known: JsonObject, sent: JsonObject) -> None:
     """Put what the request says of a product over what the catalogue says."""
     for name in ("name", "sku", "source_id"):
         if sent.get(name) is not None:
             known[name] = _name(f"{path}.{name}", sent[name])
-    price = _price(f"{path}.price", sent.get("price"))
+    price = _number(path, sent, "price", _price)
     if price is not None:
         known["price"] = price
     if sent.get("metadata") is not None:
@@ -498,10 +507,7 @@ def _shown(known: JsonObject, names: tuple[str, ...]) -> JsonObject:
 
 def item_references(project_id: str, sent: JsonObject) -> tuple[str | None, str | None]:
     """Return the ids of the product and the SKU that an order's item names."""
-    product = sent.get("product") if isinstance(sent.get("product"), dict) else {}
-    sku = sent.get("sku") if isinstance(sent.get("sku"), dict) else {}
-    assert isinstance(product, dict), "checked above"
-    assert isinstance(sku, dict), "checked above"
+    product, sku = _object_or_nothing(sent.get("product")), _object_or_nothing(sent.get("sku"))
     sku_id = _reference(
         sent.get("sku_id") or sku.get("id"), sku.get("source_id"), "sku_", project_id
     )
@@ -515,6 +521,10 @@ def item_references(project_id: str, sent: JsonObject) -> tuple[str | None, str 
         else:
             product_id = ids.product_id(project_id, source_id)
     return product_id, sku_id
+
+
+def _object_or_nothing(sent: Any) -> JsonObject:
+    return sent if isinstance(sent, dict) else {}
 
 
 _DERIVED: dict[str, Callable[[str, str], str]] = {"sku_": ids.sku_id, "prod_": ids.product_id}

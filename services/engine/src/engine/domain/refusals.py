@@ -3,7 +3,7 @@
 Behaviour: the table of business keys of the public API's errors.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from contracts.errors import ErrorBody
 
@@ -49,7 +49,8 @@ SKIPPED = {
 }
 
 
-class Refusal(NamedTuple):
+@dataclass(slots=True)
+class Refusal:
     """Why a redeemable does not apply. Put into the public shape only where it is shown."""
 
     key: str

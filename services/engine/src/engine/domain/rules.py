@@ -8,6 +8,7 @@ be asked after pricing (what is paid with credits, what is left to pay): their t
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -104,7 +105,8 @@ class CompiledRule(NamedTuple):
     """The leaves that must all hold, as they are read, if that is all that is asked; None: see ``decide``."""
 
 
-class Violation(NamedTuple):
+@dataclass(slots=True)
+class Violation:
     """Why a rule does not hold."""
 
     key: str

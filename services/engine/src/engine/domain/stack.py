@@ -238,6 +238,8 @@ class Run:
         self.heard: list[Heard] = []
         self.checks: list[JsonObject] = []
         self.claimed = Claimed(snapshot.accounts)
+        self.is_told_what_is_left = bool(snapshot.accounts.available)
+        """The ledger itself said what accounts have, those without a limit of ours among them."""
         self.steps: list[Step] = []
         self.seen: set[str] = set()
         self.has_refused = False
@@ -356,7 +358,9 @@ class Run:
             return None
         if priced.claims or priced.credits or recipe.has_limits:
             step.other_claims = self._other_claims(code, recipe, priced, verdicts)
-        self._claim(code, step.other_claims)
+        self.claimed.add(code.uses_account, 1)
+        for claim in step.other_claims:
+            self.claimed.add(claim.account, claim.amount)
         self.admission.count(way)
         step.priced, step.taken = priced, taken
         if cart is not None:
@@ -383,8 +387,8 @@ class Run:
             self._tell(code, recipe, error)
         if error is not None:
             return error
-        is_limited = self.must_suffice and self.claimed.is_limited(recipe.quantity)
-        if is_limited and not self.claimed.has_room(code.uses_account, recipe.quantity, 1):
+        may_lack = self.must_suffice and (recipe.quantity is not None or self.is_told_what_is_left)
+        if may_lack and not self.claimed.has_room(code.uses_account, recipe.quantity, 1):
             return use_of(code).error
         for judge in recipe.judges:
             violation = judge(self.facts)
@@ -483,11 +487,6 @@ class Run:
                 if not self.claimed.has_room(claim.account, claim.limit, claim.amount):
                     raise Refused(claim.error)
         return claims
-
-    def _claim(self, code: Code, claims: Sequence[Claim]) -> None:
-        self.claimed.add(code.uses_account, 1)
-        for claim in claims:
-            self.claimed.add(claim.account, claim.amount)
 
 
 def _is_explaining(snapshot: Snapshot) -> bool:

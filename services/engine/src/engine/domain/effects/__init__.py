@@ -121,7 +121,8 @@ def take_from_whole_lines(
 def _bounded_whole(cart: Cart, whole: WholeLines, amounts: list[int]) -> list[int]:
     if whole.limit is not None:
         amounts = cap(amounts, whole.limit)
-    return cap(amounts, cart.total)
+    # As long as nothing is taken from the order as a whole, what lines have left is left to pay.
+    return cap(amounts, cart.total) if cart.state.discount else amounts
 
 
 def _counted(
