@@ -57,10 +57,11 @@ class Line:
     """One line: what it sells, and what the cart's columns say of it now."""
 
     __slots__ = (
+        "_collections",
+        "_is_in",
         "amount",
         "initial_amount",
         "initial_quantity",
-        "is_in",
         "metadata",
         "price",
         "product",
@@ -86,32 +87,24 @@ class Line:
         self.product: JsonObject = {}
         """What is known of the product: the catalogue's attributes, the request's laid over them."""
         self.sku: JsonObject = {}
-        self.is_in: Callable[[str], bool] = _is_in_none
-        """Says whether a product collection holds the line."""
+        self._collections: Collections | None = None
+        self._is_in: dict[str, bool] = {}
         self.metadata: JsonObject = shown.get("metadata") or {}
 
     def know(self, product: JsonObject, sku: JsonObject, collections: Collections | None) -> None:
         """Note what the line is about; which collections hold it is asked when a rule asks."""
-        self.product, self.sku = product, sku
-        if collections is not None:
-            self.is_in = _membership(collections, product, sku)
+        self.product, self.sku, self._collections = product, sku, collections
 
-
-def _is_in_none(_collection_id: str) -> bool:
-    return False
-
-
-def _membership(
-    collections: Collections, product: JsonObject, sku: JsonObject
-) -> Callable[[str], bool]:
-    known: dict[str, bool] = {}
-
-    def is_in(collection_id: str) -> bool:
-        if collection_id not in known:
-            known[collection_id] = collections.holds(collection_id, product, sku)
-        return known[collection_id]
-
-    return is_in
+    def is_in(self, collection_id: str) -> bool:
+        """Say whether a product collection holds the line; each is looked into once."""
+        found = self._is_in.get(collection_id)
+        if found is None:
+            collections = self._collections
+            found = collections is not None and collections.holds(
+                collection_id, self.product, self.sku
+            )
+            self._is_in[collection_id] = found
+        return found
 
 
 class Units(NamedTuple):
@@ -459,9 +452,10 @@ def _resolve(
     if "product_id" in sku:
         product_id = sku["product_id"]
     product = _known(product_id, facts)
-    for name, known in (("product", product), ("sku", sku)):
-        if sent.get(name):
-            _overlay(f"{path}.{name}", known, payload.json_object(f"{path}.{name}", sent[name]))
+    if sent.get("product"):
+        _overlay(f"{path}.product", product, sent["product"])
+    if sent.get("sku"):
+        _overlay(f"{path}.sku", sku, sent["sku"])
     if product_id:
         shown["product_id"] = product_id
         shown["product"] = _shown(product, ("id", "source_id", "name", "price"))
@@ -479,8 +473,9 @@ def _known(object_id: str | None, facts: OrderFacts) -> JsonObject:
     return {"id": object_id} if known is None else {**known, "id": object_id}
 
 
-def _overlay(path: str, known: JsonObject, sent: JsonObject) -> None:
+def _overlay(path: str, known: JsonObject, said: Any) -> None:
     """Put what the request says of a product over what the catalogue says."""
+    sent = payload.json_object(path, said)
     for name in ("name", "sku", "source_id"):
         if sent.get(name) is not None:
             known[name] = _name(f"{path}.{name}", sent[name])
