@@ -34,6 +34,21 @@ try:
 except ZeroDivisionError:
     logger.exception("message_given_up", correlation_id="v-1")
 """
+ADDRESSES = """
+import logging, sys
+from runtime import log
+from runtime.settings import Settings
+
+log.configure("distribution", Settings(log_format=sys.argv[1], log_level=sys.argv[2]))
+logger = log.get_logger()
+logger.warning("message_failed", reason="550 5.1.1 <jane.doe+x@shop.example>: unknown")
+logging.getLogger("aiosmtplib").warning("refused: %s", "jane.doe@shop.example")
+try:
+    raise ValueError("email=jane.doe@shop.example")
+except ValueError:
+    logger.exception("message_given_up")
+    logging.getLogger("aiosmtplib").exception("no such address")
+"""
 
 
 LIBRARY_FAULT = """
@@ -61,6 +76,17 @@ def written(log_format: str = "json", level: str = "info", program: str = PROGRA
         encoding="utf-8",
     )
     return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_e_mail_addresses_are_taken_out(log_format: str) -> None:
+    # The frames of an exception show lines of the program, which here has the address in it.
+    text = "\n".join(
+        line for line in written(log_format, program=ADDRESSES) if "raise ValueError" not in line
+    )
+    assert "jane.doe" not in text
+    assert "550 5.1.1 <…@…>: unknown" in text
+    assert text.count("…@…") == 4
 
 
 def test_json_lines_have_one_form() -> None:

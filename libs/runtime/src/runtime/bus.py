@@ -46,6 +46,7 @@ class KafkaBus:
             max_batch_size=256 * 1024,
             max_request_size=8 * 1024 * 1024,
             request_timeout_ms=120_000,
+            connections_max_idle_ms=limits.BROKER_SILENCE_MS_MAX,
         )
         # The two minutes are those of a record. A connection whose other end is gone without a word is given
         # up sooner, and the record sent again on a new one; the library has one setting for both.

@@ -134,7 +134,7 @@ class CommandConsumer(_Writer):
         if command is None:
             message = f"unknown command {envelope.type}"
             raise Unreadable(message)
-        return _parse(command, envelope, record)
+        return parse_body(command, envelope, record)
 
     def refuse(self, read: Read, reason: str) -> list[Outgoing]:
         """Tell the caller that its command cannot be handled."""
@@ -301,7 +301,7 @@ class ReactionConsumer(_Writer):
     def parse(self, envelope: Envelope, record: Record) -> Event | None:
         """Return the event if there is a reaction to it."""
         event = self._types.get(newest(envelope.type))
-        return _parse(event, envelope, record) if event is not None else None
+        return parse_body(event, envelope, record) if event is not None else None
 
     async def apply(
         self, connection: Connection, items: Sequence[Item], *, is_alone: bool
@@ -515,7 +515,7 @@ class ProjectionConsumer(Consumer):
         """Return the event unless the projection leaves it out."""
         event = self.projection.event_type(envelope.type)
         if event is not None:
-            return _parse(event, envelope, record)
+            return parse_body(event, envelope, record)
         if self.projection.ignores(envelope.type):
             return None
         message = f"the projection has no fold for {envelope.type}"
@@ -531,7 +531,8 @@ class ProjectionConsumer(Consumer):
         return Outcome()
 
 
-def _parse(message_type: type[M], envelope: Envelope, record: Record) -> M:
+def parse_body(message_type: type[M], envelope: Envelope, record: Record) -> M:
+    """Return the record's message; raises ``Unreadable``, whose reason quotes nothing of it."""
     try:
         return message_type.from_json(newest_body(envelope.type, record.value or b""))
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Connections to Postgres: a role and a schema per service, and what asyncpg must know of JSON."""
 
-from typing import Any, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -13,6 +14,12 @@ Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+    _BasePool = asyncpg.Pool[asyncpg.Record]
+else:  # neither can be subscripted when it runs
+    _Connection, _BasePool = asyncpg.Connection, asyncpg.Pool
 
 INFRASTRUCTURE_ERRORS = (
     OSError,
@@ -42,6 +49,11 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError)
 
 
+STATEMENTS_OF_A_CONNECTION = 50_000
+"""After so many a connection is replaced: a session's memory in the server only grows."""
+IDLE_CONNECTION_S = 300.0
+"""After so long without a statement it is closed."""
+
 ONE_PLAN = {"engine", "ledger"}
 """Services whose statements join arrays of keys with an index: the first plan is right for ever, and making
 a new one takes longer than running it."""
@@ -66,14 +78,51 @@ def service_dsn(settings: Settings, service: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}@{host}"))
 
 
+class _Session(_Connection):
+    """Gives up on a server that does not even confirm that it has cancelled a statement."""
+
+    __slots__ = ()
+
+    def _cancel_current_command(self, waiter: Any, cancel_waiter: Any = None) -> None:
+        # Whoever has given the statement up waits for this before it goes on, and has a deadline; asyncpg
+        # would let it wait as long again as for the statement.
+        super()._cancel_current_command(waiter, cancel_waiter)  # type: ignore[misc]
+        if cancel_waiter is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(limits.CANCEL_S_MAX, self._give_up, cancel_waiter)
+
+    def _give_up(self, cancel_waiter: "asyncio.Future[None]") -> None:
+        if not cancel_waiter.done():
+            self.terminate()
+
+
+class _Pool(_BasePool):
+    """Drops what it expires: a server that is gone would be asked to say goodbye, and waited for."""
+
+    __slots__ = ()
+
+    async def expire_connections(self) -> None:
+        """Replace every connection, the idle ones now and those in use when they are given back."""
+        await super().expire_connections()
+        for holder in self._holders:  # type: ignore[attr-defined]
+            if holder.is_idle():
+                holder.terminate()
+
+
 async def open_pool(settings: Settings, service: str) -> Pool:
     """Open the service's pool; its ``search_path`` is the service's schema and nothing else."""
-    return await asyncpg.create_pool(
+    return await _Pool(
         service_dsn(settings, service),
+        connection_class=_Session,
+        record_class=asyncpg.Record,
+        loop=asyncio.get_running_loop(),
         min_size=1,
         max_size=settings.pool_size_max,
+        max_queries=STATEMENTS_OF_A_CONNECTION,
+        max_inactive_connection_lifetime=IDLE_CONNECTION_S,
         init=prepare_connection,
         reset=_leave_as_it_is,
+        timeout=limits.STATEMENT_S_MAX,
         command_timeout=limits.STATEMENT_S_MAX,
         server_settings=_server_settings(service),
     )
@@ -91,6 +140,8 @@ async def connect(
     """Open one connection outside the pool, for locks that last as long as it does."""
     connection = await asyncpg.connect(
         service_dsn(settings, service),
+        connection_class=_Session,
+        timeout=limits.STATEMENT_S_MAX,
         command_timeout=statement_s_max,
         server_settings=_server_settings(service),
     )

@@ -256,11 +256,14 @@ class Consumer:
                 attempts += 1
                 given_up = attempts >= self.host.settings.retry_attempts_max
                 if given_up or isinstance(error, DomainError):
+                    is_refusal = isinstance(error, DomainError)  # whose words name codes
                     logger.exception(
                         "message_given_up",
                         consumer=self.name,
                         topic=record.topic,
                         correlation_id=correlation_id(self.read(record).envelope),
+                        error=type(error).__name__,
+                        exc_info=None if is_refusal else error,
                     )
                     await self._give_up(record, repr(error))
                     return
@@ -500,7 +503,9 @@ class Consumer:
                 partition=record.partition,
                 offset=record.offset,
                 status=status,
-                reason=reason,
+                reason=reason.partition("(")[
+                    0
+                ],  # a refusal's words, which name codes, are in the row
                 correlation_id=correlation_id(read.envelope),
             )
             await connection.execute(

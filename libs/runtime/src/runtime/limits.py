@@ -15,17 +15,25 @@ CONTENTION_RETRIES_MAX = 5
 IDLE_IN_TRANSACTION_S_MAX = 15
 """How long Postgres waits inside a transaction for a process that may be stopped, and holds its locks."""
 
-STATEMENT_S_MAX = 15.0
-"""How long a process waits for Postgres' answer to one statement. Longer than any statement takes; what is
-slower is a connection whose other end is gone and does not say so."""
+STATEMENT_S_MAX = 8.0
+"""How long a process waits for Postgres' answer to one statement, or to connect. Longer than any statement
+takes; what is slower is a connection whose other end is gone and does not say so, and all is to be well ten
+seconds after such a link is."""
+
+CANCEL_S_MAX = 0.8
+"""How long it then waits for Postgres to confirm that the statement is cancelled, before it hangs up."""
 
 CLOCK_SKEW_S_MAX = 60.0
 """How far a process's clock may be from Postgres': with more it does not start. Validity and expiry are
 judged by it, and webhooks are signed with its time."""
 
-BROKER_ANSWER_MS_MAX = 12_000
-"""How long a process waits for the broker's answer to one request before it connects anew. Longer than a
-group waits for a member that has died."""
+BROKER_ANSWER_MS_MAX = 8_000
+"""How long a process waits for the broker's answer to one request before it connects anew. A group waits
+two seconds longer for a member that has died; who joins it meanwhile asks a second time."""
+
+BROKER_SILENCE_MS_MAX = 5_000
+"""After so long without a record to send, a producer connects anew for the next. Whoever hears of nothing
+because its link is dead has nothing to send, and would find out only then that this one is dead as well."""
 
 RELAY_IDLE_S_MAX = 10
 """How long a relay may be silent before Postgres lets a sister process publish."""

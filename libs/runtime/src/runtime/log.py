@@ -1,8 +1,9 @@
 """Structured logs with one correlation id across all hops."""
 
 import logging
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, BinaryIO
 
 import orjson
@@ -30,6 +31,17 @@ def _dumps(value: Any, **options: Any) -> str:
     return orjson.dumps(value, default=repr).decode()
 
 
+ADDRESS = re.compile(r"[^\s<>\"'(),:;=/]+@[^\s<>\"'(),:;=/]+")
+
+
+def hide_addresses(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Any:
+    """Take e-mail addresses out: mail servers quote them in their refusals, libraries in their errors."""
+    for name, value in entry.items():
+        if isinstance(value, str) and "@" in value:
+            entry[name] = ADDRESS.sub("…@…", value)
+    return entry
+
+
 def configure(service: str, settings: Settings) -> None:
     """Set up logging once per process: JSON lines for machines, or coloured text."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -47,7 +59,7 @@ def configure(service: str, settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, structlog.processors.format_exc_info, hide_addresses, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
@@ -92,6 +104,7 @@ def _route_standard_library(shared: list[Any], renderer: Any) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # Without this a terminal's renderer shows each frame's locals, passwords among them.
                 structlog.processors.format_exc_info,
+                hide_addresses,
                 renderer,
             ],
         )

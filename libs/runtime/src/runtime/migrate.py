@@ -4,6 +4,7 @@ Ours rather than a tool, because every service has a schema and a role of its ow
 tools keep one table of versions per database, and run as one role.
 """
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -19,25 +20,25 @@ RUNTIME_MIGRATIONS = Path(__file__).parent / "migrations"
 async def create_role_and_schema(connection: Connection, settings: Settings, service: str) -> None:
     """Create or refresh the service's login and its schema; run as administrator."""
     role = role_name(settings, service)
-    quoted = await connection.fetchval(
-        "SELECT quote_literal($1)", secrets.role_password(settings, role)
-    )
-    try:
-        async with connection.transaction():
-            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD {quoted}")
-    except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-        await _set_password(connection, role, quoted)
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+        with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            async with connection.transaction():
+                await connection.execute(f"CREATE ROLE {role} LOGIN")
+    # Not the password itself: a server may log its statements.
+    verifier = secrets.scram_verifier(secrets.role_password(settings, role))
+    quoted = await connection.fetchval("SELECT quote_literal($1)", verifier)
+    await _set_password(connection, role, quoted)
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {role}")
     await connection.execute(f"REVOKE ALL ON SCHEMA {service} FROM PUBLIC")
 
 
-async def _set_password(connection: Connection, role: str, quoted_password: str) -> None:
+async def _set_password(connection: Connection, role: str, quoted_verifier: str) -> None:
     # Several databases of one server may be set up at once; they set the same password.
     for _ in range(10):
         try:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(7)")
-                await connection.execute(f"ALTER ROLE {role} PASSWORD {quoted_password}")
+                await connection.execute(f"ALTER ROLE {role} PASSWORD {quoted_verifier}")
         except asyncpg.InternalServerError:
             continue
         return

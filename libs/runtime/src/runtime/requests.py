@@ -12,13 +12,20 @@ from faststream.kafka import KafkaBroker
 from contracts import topics
 from contracts.errors import DomainError, ErrorBody, InvalidPayload, Unavailable
 from contracts.messages import Envelope, Message, Reply, Request
-from contracts.upcasting import newest, newest_body
+from contracts.upcasting import newest
 from runtime import batches, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
-from runtime.consumer import result_of, unavailable
+from runtime.consumer import parse_body, result_of, unavailable
 from runtime.database import INFRASTRUCTURE_ERRORS, is_passing
-from runtime.inbox import CORRELATION_IDS_MAX, Host, Result, correlation_id, tell_results
+from runtime.inbox import (
+    CORRELATION_IDS_MAX,
+    Host,
+    Result,
+    Unreadable,
+    correlation_id,
+    tell_results,
+)
 
 logger = structlog.get_logger()
 
@@ -191,8 +198,8 @@ class RequestConsumer:
         if request is None:
             return self._give_up(record, f"unknown request {envelope.type}", envelope)
         try:
-            return envelope, request.from_json(newest_body(envelope.type, record.value or b""))
-        except ValueError as error:
+            return envelope, parse_body(request, envelope, record)
+        except Unreadable as error:
             return self._give_up(record, str(error), envelope)
 
     def _give_up(

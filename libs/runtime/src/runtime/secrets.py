@@ -7,6 +7,7 @@ ciphertext: AES-256-GCM by the cipher of the ``eventsourcing`` library.
 import base64
 import hashlib
 import hmac
+import os
 
 from eventsourcing.cryptography import AESCipher
 from eventsourcing.utils import Environment
@@ -35,6 +36,16 @@ def role_password(settings: Settings, role: str) -> str:
     """Return the password of a service's database role."""
     key = settings.tessera_role_password.get_secret_value().encode()
     return hmac.new(key, role.encode(), hashlib.sha256).hexdigest()
+
+
+def scram_verifier(password: str) -> str:
+    """Return what Postgres keeps of an ASCII password (RFC 5802), which it takes in the password's place."""
+    salt, rounds = os.urandom(16), 4096
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    told = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${rounds}:{told[0]}${told[1]}:{told[2]}"
 
 
 def _cipher(settings: Settings) -> AESCipher:

@@ -41,6 +41,7 @@ AnyConsumer = Consumer | RequestConsumer
 OFFSET_CARE_S = 1.0
 CATCH_UP_POLL_S = 0.05
 IDEMPOTENCY_CLEANING_S = 300.0
+CANCELLED_AGAIN_S = 2.0
 RELAY_DRAIN_S = 3.0
 """How long a service that stops goes on publishing; what is left is published by the next process."""
 
@@ -349,9 +350,13 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    # More than once: on its way out of a transaction whose connection is gone, a task meets an error that
+    # hides its cancellation, and an endless one goes on.
+    waiting = {task for task in tasks if not task.done()}
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        waiting = (await asyncio.wait(waiting, timeout=CANCELLED_AGAIN_S))[1]
 
 
 async def _quietly(close: Callable[[], Awaitable[Any]]) -> None:

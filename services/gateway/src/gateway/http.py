@@ -348,7 +348,7 @@ class Api:
         IN_FLIGHT.set(self._in_flight)
         try:
             _refuse_crowd(self._in_flight)
-            answer = _encode(await self._answer(request))
+            answer = _encode(await self._in_time(request))
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
             answer = _encode(_error_answer(error, request))
         finally:
@@ -357,6 +357,15 @@ class Api:
         took = time.perf_counter() - started
         SECONDS.labels(request.operation, answer.status).observe(took)
         await _send(send, answer, request.headers_out)
+
+    async def _in_time(self, request: "_Request") -> Answer:
+        """Answer before the deadline, whatever hangs."""
+        try:
+            async with asyncio.timeout(limits.ANSWER_S_MAX) as request.deadline:
+                return await self._answer(request)
+        except TimeoutError:
+            message = "no answer in time; the outcome is unknown, repeat with the same key"
+            raise Unavailable(message, retry_after_s=1) from None
 
     async def _answer(self, request: "_Request") -> Answer:
         page = self._gateway.pages.get(request.path) if request.method == "GET" else None
@@ -373,6 +382,8 @@ class Api:
         self._gateway.rates.take(key, request.headers_out)
         if not found.is_bulk:
             return await self._answer_with(found, key, params, request)
+        # A large body may take its time to arrive, and has limits of its own.
+        request.deadline.reschedule(None)
         async with self._gateway.bulk_bodies.turn():
             return await self._answer_with(found, key, params, request)
 
@@ -381,6 +392,9 @@ class Api:
     ) -> Answer:
         """Receive the body and run the operation."""
         body = await _body_of(found, request)
+        if found.is_bulk:
+            now = asyncio.get_running_loop().time()
+            request.deadline.reschedule(now + limits.BULK_ANSWER_S_MAX)
         given = _idempotency_key(request) if found.method != "GET" else ""
         call = Call(
             gateway=self._gateway,
@@ -449,6 +463,7 @@ class _Request:
         }
         self.headers_out: Headers = [(b"x-request-id", request_id.encode())]
         self.operation = "none"
+        self.deadline: asyncio.Timeout
 
 
 def _refuse_crowd(in_flight: int) -> None:
@@ -638,12 +653,18 @@ def _error_answer(error: Exception, request: _Request) -> Answer:
         told = error.body()
         headers.extend(getattr(error, "headers", ()))
     else:
-        logger.error("request_failed", correlation_id=request.id, path=request.path, exc_info=error)
+        where = request.operation  # a path has codes in it
+        logger.error("request_failed", correlation_id=request.id, operation=where, exc_info=error)
         told = ErrorBody(code=500, key="internal_error", message="Internal error")
     if retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(retry_after_s)).encode()))
+    # Not its details: they name codes and customers.
     logger.info(
-        "refused", correlation_id=request.id, status=told.code, key=told.key, details=told.details
+        "refused",
+        correlation_id=request.id,
+        operation=request.operation,
+        status=told.code,
+        key=told.key,
     )
     shown = told.model_dump(exclude_none=True) | {"request_id": request.id}
     return Answer(told.code, shown)

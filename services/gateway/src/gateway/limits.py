@@ -15,6 +15,9 @@ BULK_BODY_WAIT_S = 5.0
 BULK_BODY_RECEIVE_S = 60.0
 """How long such a body may take to arrive."""
 
+BULK_ANSWER_S_MAX = 60.0
+"""How long passing one on may take once it is there: part by part, each bounded like a request."""
+
 BULK_ELEMENTS_MAX = 10_000
 """Things that one asynchronous change names."""
 
@@ -35,6 +38,10 @@ FORM_FIELDS_MAX = 10
 
 REQUESTS_IN_FLIGHT_MAX = 512
 """Requests that one gateway answers at the same time; what comes beyond is told to come again."""
+
+ANSWER_S_MAX = 9.0
+"""A request is answered within ten seconds, whatever hangs: the last of them is for letting go of it. A body
+with many things has limits of its own."""
 
 BODY_DEPTH_MAX = 32
 """Nesting of objects and lists in a body."""

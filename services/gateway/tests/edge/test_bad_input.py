@@ -1,11 +1,13 @@
 """Whatever is sent gets an answer in the API's shape, never a fault, and reaches no service."""
 
+import asyncio
 import re
 from typing import Any
 
 import orjson
 import pytest
 
+from contracts.messages import Reply
 from gateway import limits
 from gateway.http import CLIENT, MANAGEMENT, OPERATIONS, SERVER, Operation
 from services.gateway.tests.edge.front import Front, Keys, assert_refused
@@ -85,6 +87,22 @@ async def test_a_crowd_is_told_to_come_again(front: Front, monkeypatch: pytest.M
     assert answer.headers["retry-after"] == "1"
     monkeypatch.setattr(limits, "REQUESTS_IN_FLIGHT_MAX", 1)
     assert (await front.send("GET", "/v1/customers", keys.server)).status == 200
+
+
+async def test_what_hangs_is_answered_in_time(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = await front.project()
+
+    async def hangs(*_: Any, **__: Any) -> Reply:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(front.services, "call", hangs)
+    monkeypatch.setattr("gateway.limits.ANSWER_S_MAX", 0.1)
+    answer = await front.send("POST", "/v1/customers", keys.server, {"source_id": "a"}, key="k")
+    assert_refused(answer, 503, "service_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "same key" in answer.json["details"]
 
 
 async def test_nul_is_refused_wherever_it_stands(front: Front) -> None:
