@@ -116,7 +116,7 @@ test: check ## Everything CI runs
 chaos: install ## Faults in full: an hour and a half; writes tests/chaos/report.json
 	@trap '$(STACK) down --dir .local/test >/dev/null; \
 	       $(STACK) down --dir .local/test-infra --unless-used >/dev/null' EXIT; \
-	export CHAOS_REPORT=tests/chaos/report.json CHAOS_SEEDS=$${CHAOS_SEEDS:-1,2,3,4,5,6,7,8} \
+	export CHAOS_REPORT=tests/chaos/report.json CHAOS_FORM=full CHAOS_SEEDS=$${CHAOS_SEEDS:-1,2,3,4,5,6,7,8} \
 	       CHAOS_R05_ROUNDS=10 CHAOS_R17_KILLS=10 CHAOS_R24_KILLS=10 CHAOS_R26_CRASHES=10 \
 	       CHAOS_R26_BACKENDS=20 CHAOS_R27_S=30 CHAOS_R22_S=60 CHAOS_R09_CALLS=20000 \
 	       CHAOS_R12_TRIALS=1000 CHAOS_R23_EVENTS=100000 CHAOS_R30_S=60; \

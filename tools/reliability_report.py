@@ -16,18 +16,21 @@ hangs or lies while clients work. Every check ends with the audit: all logs fold
 and every row of every read model compared. *Lost* counts acknowledged requests without their effect,
 effects without an acknowledged request, and events that a consumer missed.
 
-{note}Machine: {machine}. `load_per_core` is what else it was doing: the figures of time suffer, the others
+*Run* says whether the figures are of the short form, which `pytest tests/chaos` does, or of the full
+one of `make chaos` with its many seeds, kills and rounds, and on which day.
+
+Machine: {machine}. `load per core` is what else it was doing: the figures of time suffer, the others
 must not.
 
-| check | figures | lost |
-|---|---|---|
+| check | run | figures | lost |
+|---|---|---|---|
 """
 ELSEWHERE = """
 Checks that need no running system are among the tests of their parts: R32 in `tests/sim`
 (`make simulate-long`), R20 in `libs/runtime/tests/test_missing_events.py`, R28 (clocks) in
 `libs/runtime/tests/test_health_and_metrics.py`, R34 to R37 and R39 (receivers, signatures, private
-addresses) in `services/webhooks/tests`. R31 is `python -m bench soak`. No machine checks R07 (points),
-R29 (a full disk) and R40 (planted secrets) yet.
+addresses) in `services/webhooks/tests`. R31 is `python -m bench soak`. No machine checks R07 (points)
+yet.
 """
 KILLED = ("kills", "deaths", "crashes", "pauses")
 """Names of figures that count what was killed or stopped."""
@@ -46,14 +49,7 @@ def main() -> int:
         f"\n{len(lines)} checks, {_sum(kept, 'calls')} calls judged by journals, {killed} processes"
     )
     total += f" killed or stopped by a counted hand; lost in all: **{lost}**.\n"
-    note = f"{kept['note']}\n\n" if kept.get("note") else ""
-    page = (
-        HEAD.format(machine=kept["machine"], note=note)
-        + "\n".join(lines)
-        + "\n"
-        + total
-        + ELSEWHERE
-    )
+    page = HEAD.format(machine=kept["machine"]) + "\n".join(lines) + "\n" + total + ELSEWHERE
     PAGE.write_text(page)
     print(f"{PAGE.relative_to(ROOT)}: {len(lines)} checks, lost: {lost}")
     return 0 if lost == 0 else 1
@@ -67,9 +63,11 @@ def _line(check: str, facts: dict[str, Any]) -> str:
     told = ", ".join(
         f"{name.replace('_', ' ')} {_said(value)}"
         for name, value in facts.items()
-        if name not in {"lost", "load_per_core"}
+        if name not in {"lost", "load_per_core", "form", "day"}
     )
-    return f"| {check} | {told}, load per core {facts['load_per_core']} | {facts.get('lost', 0)} |"
+    run = f"{facts['form']}, {facts['day']}"
+    told += f", load per core {facts['load_per_core']}"
+    return f"| {check} | {run} | {told} | {facts.get('lost', 0)} |"
 
 
 def _said(value: Any) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,7 +195,11 @@ def report(check: str, **facts: Any) -> None:
     """Keep the figures of a check, beside the machine that they are from."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(REPORT.read_text()) if REPORT.exists() else {"checks": {}}
-    kept.pop("note", None)  # of a run by hand
     kept["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    kept["checks"][check] = {**facts, "load_per_core": round(load_factor(), 1)}
+    kept["checks"][check] = {
+        **facts,
+        "load_per_core": round(load_factor(), 1),
+        "form": os.environ.get("CHAOS_FORM", "short"),
+        "day": datetime.now(UTC).date().isoformat(),
+    }
     REPORT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")

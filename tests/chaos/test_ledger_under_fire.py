@@ -159,6 +159,7 @@ def test_r11_a_key_belongs_to_one_request_of_one_project(system: System, api: Ap
     other = system.project()
     other.voucher(quantity=None, code=code)
     assert other.call("POST", "/v1/redemptions", body, key=key).status == 200
+    report("R11", requests=4, lost=0)
 
 
 R12_TRIALS = 100
