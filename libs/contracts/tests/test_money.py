@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.money import allocate, percent_of, round_half_up
+from contracts.money import allocate, percent_of, percentage, round_half_up
 
 TOTALS = st.integers(0, 10**15)
 WEIGHTS = st.lists(st.integers(0, 10**12), min_size=1, max_size=50)
@@ -77,6 +77,13 @@ def test_known_percentages(amount, percent, discount):
 @given(st.integers(0, 10**12), st.fractions(0, 100))
 def test_a_percentage_is_never_more_than_the_amount(amount, percent):
     assert 0 <= percent_of(amount, percent) <= amount
+    assert percentage(percent)([amount, 0]) == [percent_of(amount, percent), 0]
+
+
+@pytest.mark.parametrize("percent", [Fraction(whole) for whole in range(101)])
+def test_a_percentage_of_many_amounts_is_that_of_each(percent):
+    amounts = range(401)
+    assert percentage(percent)(amounts) == [percent_of(amount, percent) for amount in amounts]
 
 
 @pytest.mark.parametrize(

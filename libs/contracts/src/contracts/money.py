@@ -3,6 +3,7 @@
 The rounding contract is docs/rounding.md: half up once, and splits whose parts sum to the whole.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -25,8 +26,12 @@ def percentage(percent: Fraction) -> Callable[[Sequence[int]], list[int]]:
     """Return what takes ``percent`` (0–100) of each of some amounts (≥ 0), each rounded half up once."""
     assert percent >= 0, "a percentage is never negative"
     twice, parts = 2 * percent.numerator, 100 * percent.denominator
-    divisor = 2 * parts
-    return lambda amounts: [(twice * amount + parts) // divisor for amount in amounts]
+    common = math.gcd(twice, parts)
+    times, half, whole = twice // common, parts // common, 2 * parts // common
+    if times == 1:
+        # 1, 2, 5, 10, 20, 25 and 50 %, which most discounts are.
+        return lambda amounts: [(amount + half) // whole for amount in amounts]
+    return lambda amounts: [(times * amount + half) // whole for amount in amounts]
 
 
 def at_most(total: int, bounds: Sequence[int], weights: Sequence[int]) -> list[int]:

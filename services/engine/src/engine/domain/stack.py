@@ -41,7 +41,7 @@ from engine.domain.recipe import Priced, Recipe, recipe_of
 from engine.domain.redeemables import Candidate, Redeemable, read_candidates
 from engine.domain.refusals import Refusal, Refused
 from engine.domain.rules import Verdicts, bundle_of, verdicts_after, verdicts_of, violation_of
-from engine.domain.snapshot import Snapshot
+from engine.domain.snapshot import PromotionStack, Snapshot
 from engine.domain.stacking import (
     EXCLUSIVE,
     Admission,
@@ -72,8 +72,23 @@ class Step:
     """Where it was asked for."""
 
     def __init__(self, candidate: Candidate) -> None:
-        self.place, self.redeemable = candidate.place, candidate.redeemable
-        self.code, self.stack = candidate.code, candidate.stack
+        self.candidate = candidate
+        self.code = candidate.code
+
+    @property
+    def place(self) -> int:
+        """Its place in the request, or in the promotion stack."""
+        return self.candidate.place
+
+    @property
+    def redeemable(self) -> Redeemable:
+        """What the request names."""
+        return self.candidate.redeemable
+
+    @property
+    def stack(self) -> PromotionStack | None:
+        """The promotion stack that brought it."""
+        return self.candidate.stack
 
     @property
     def order(self) -> Moment | None:

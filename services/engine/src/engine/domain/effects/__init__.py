@@ -99,8 +99,11 @@ def of_whole_lines(name: tuple[str, str], discount: Discount) -> WholeLines:
 
 def take_from_all_lines(cart: Cart, whole: WholeLines, bases: list[int]) -> None:
     """Take a number from each line; ``bases`` is what it is computed from."""
-    left, quantities = cart.state.left, cart.state.units.quantities
-    amounts = _bounded_whole(cart, whole, whole.take(bases, left, quantities))
+    state = cart.state
+    quantities = state.units.quantities
+    amounts = whole.take(bases, state.left, quantities)
+    if whole.limit is not None or state.discount:
+        amounts = _bounded_whole(cart, whole, amounts)
     cart.take_from_lines(amounts, _counted(whole, amounts, quantities))
 
 
