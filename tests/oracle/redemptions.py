@@ -77,6 +77,17 @@ class Oracle:
             if take.account == account
         )
 
+    def totals(self) -> dict[str, tuple[int, int, int]]:
+        """Return of every account what was used, what is held and what was added."""
+        sums: dict[str, list[int]] = {account: [0, 0, 0] for account in self.heard}
+        standing = [one for one in self.redemptions.values() if one.stands]
+        used = [take for one in standing for take in one.parts.values()]
+        held = [take for session in self.sessions.values() for take in session.takes]
+        for column, takes in enumerate((used, held, self.top_ups)):
+            for take in takes:
+                sums[take.account][column] += take.amount
+        return {account: (one[0], one[1], one[2]) for account, one in sums.items()}
+
     def left(self, account: str, limit: int | None, but_for: str | None = None) -> int | None:
         """Return what is left under a limit; None is without end."""
         if limit is None:

@@ -7,7 +7,6 @@ run and the rest stays as similar as it can: that is what shrinking needs.
 import random
 from collections import defaultdict
 from collections.abc import Collection
-from hashlib import blake2b
 
 RATES = {
     "crash": 0.004,
@@ -37,6 +36,8 @@ class Chance:
         self._kinds = set(kinds)
         self._left_out = set(left_out)
         self._counts: dict[str, int] = defaultdict(int)
+        self._drawn = {kind: random.Random(f"{seed}/{kind}") for kind in (*RATES, *NOT_FAULTS)}
+        """One series a kind: the number of a chance decides what is drawn, whatever else happens."""
         self._delays = random.Random(f"{seed}/delays")
         self._bytes = random.Random(f"{seed}/bytes")
         self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 3.0))
@@ -49,8 +50,7 @@ class Chance:
         """Whether a fault happens now."""
         self._counts[kind] += 1
         number = self._counts[kind]
-        digest = blake2b(f"{self._seed}/{kind}/{number}".encode(), digest_size=6).digest()
-        drawn = int.from_bytes(digest, "big") / 2**48
+        drawn = self._drawn[kind].random()
         if kind in NOT_FAULTS:
             return drawn < NOT_FAULTS[kind]
         is_due = drawn < min(RATES[kind] * self.swarm, 0.4)

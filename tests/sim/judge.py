@@ -126,9 +126,8 @@ class Judge:
 
     def _look_at_accounts(self, project: str) -> None:
         oracle = self._oracles[project]
-        for account in oracle.heard:
-            added = sum(one.amount for one in oracle.top_ups if one.account == account)
-            facts = (oracle.used(account), oracle.held(account), -added)
+        for account, (used, held, added) in oracle.totals().items():
+            facts = (used, held, -added)
             known_most = self._most.get(account, (0, 0, 0))
             self._most[account] = tuple(map(max, known_most, facts))
             gone = sum(facts)

@@ -90,7 +90,7 @@ async def append_events(_: Connection, tx: Transaction, lock: int, *columns: Any
 
 @statement("SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2")
 async def read_after(_: Connection, tx: Transaction, position: int, limit: int) -> list[Row]:
-    return [row for row in _log(tx) if row["position"] > position][:limit]
+    return tx.log_after(position)[:limit]
 
 
 @statement(".events ORDER BY position")
@@ -99,7 +99,7 @@ async def read_log(_: Connection, tx: Transaction) -> list[Row]:
 
 
 def _log(tx: Transaction) -> list[Row]:
-    return sorted((row for _, row in tx.scan("events")), key=lambda row: row["position"])
+    return tx.log_after(0)
 
 
 @statement("FROM unnest($1::text[], $2::text[]) AS k(project_id, stream_id) JOIN aggregates")
@@ -267,7 +267,7 @@ async def save_cursor(
 async def count_unpublished(_: Connection, tx: Transaction) -> list[Row]:
     cursor = tx.get("relay_cursor", (True,))
     assert cursor is not None
-    return [{"count": sum(row["position"] > cursor["position"] for row in _log(tx))}]
+    return [{"count": len(tx.log_after(cursor["position"]))}]
 
 
 @statement("^SELECT count(*) FROM ledger.dead_letters")

@@ -7,10 +7,11 @@ is unknown stops the simulation.
 """
 
 import asyncio
-import copy
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 import asyncpg
@@ -37,6 +38,13 @@ class Schema:
         self.waiting: list[asyncio.Future[None]] = []
         self.listeners: list[tuple[Connection, str, Any]] = []
         self.tables["relay_cursor"][(True,)] = {"position": 0, "published": None}
+        self.log: list[tuple[int, Row]] = []
+        """The index of ``events`` by position: what is committed."""
+
+    @property
+    def newest(self) -> int:
+        """The position of the newest event that is committed."""
+        return self.log[-1][0] if self.log else 0
 
     def next(self, sequence: str) -> int:
         """Draw a number; never given back."""
@@ -56,14 +64,26 @@ class Transaction:
 
     def get(self, table: str, key: Key) -> Row | None:
         """Return a row as this transaction sees it now."""
-        if key in self.written[table]:
+        if table in self.written and key in self.written[table]:
             return self.written[table][key]
         return self.schema.tables[table].get(key)
 
     def scan(self, table: str) -> list[tuple[Key, Row]]:
         """Return all rows that this transaction sees."""
+        if table not in self.written:
+            return list(self.schema.tables[table].items())
         seen = {**self.schema.tables[table], **self.written[table]}
         return [(key, row) for key, row in seen.items() if row is not None]
+
+    def log_after(self, position: int) -> list[Row]:
+        """Return the events after a position, in its order."""
+        log = self.schema.log
+        rows = [row for _, row in log[bisect_right(log, position, key=itemgetter(0)) :]]
+        own = [one for one in self.written.get("events", {}).values() if one is not None]
+        if own:
+            rows += [one for one in own if one["position"] > position]
+            rows.sort(key=itemgetter("position"))
+        return rows
 
     def put(self, table: str, key: Key, row: Row | None) -> None:
         """Write a row (None: delete it); the caller has locked it."""
@@ -117,6 +137,9 @@ class Transaction:
                         self.schema.tables[table].pop(key, None)
                     else:
                         self.schema.tables[table][key] = row
+            for row in self.written.get("events", {}).values():
+                assert row is not None, "events are never deleted"
+                insort(self.schema.log, (row["position"], row), key=itemgetter(0))
         for name in self.locks:
             self.schema.locks.pop(name, None)
         waiting, self.schema.waiting = self.schema.waiting, []
@@ -269,10 +292,16 @@ class Connection:
 
 def _fresh(row: Row) -> Row:
     """Return a row of which nothing is shared with the store: JSON is the only thing that can change."""
-    return {
-        name: copy.deepcopy(value) if isinstance(value, list | dict) else value
-        for name, value in row.items()
-    }
+    return {name: _copy(value) for name, value in row.items()}
+
+
+def _copy(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _copy(one) for name, one in value.items()}
+    if kind is list:
+        return [_copy(one) for one in value]
+    return value
 
 
 class Pool:

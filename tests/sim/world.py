@@ -5,12 +5,13 @@ trace says.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -51,6 +52,8 @@ CALM_S = 400.0
 FAULTS_S = 20.0
 """So long there are faults after the last request."""
 ANSWER_S = 2.0
+ANSWER_S_MAX = 16.0
+"""A caller asks again after so long, each time after twice as long."""
 REPLIES = topic_names.GATEWAY_REPLIES
 REMEMBERED_S = 5.0
 """So long a caller says what the engine must have seen."""
@@ -110,6 +113,8 @@ class World:
             ("gateway", "projection"): Group("projection", PARTITIONS),
         }
         self._replies: dict[str, list[Reply]] = {}
+        self._heard: dict[str, asyncio.Event] = {}
+        """Who waits for an answer."""
         self._open: dict[str, tuple[int, int]] = {}
         self._redeemed: dict[str, str] = {}
         """The redemption of each operation that was answered; of a failed one the failed one's."""
@@ -170,8 +175,7 @@ class World:
             event = shop.cancellation(operation)
             self._tell("customers", operation.project, f"order-{operation.order}", event)
             return
-        log = self._schemas["ledger"].tables["events"].values()
-        begun = max((row["position"] for row in log), default=0)
+        begun = self._schemas["ledger"].newest
         self._open[operation.name] = (begun, begun)
         message = shop.message_of(operation, self._redeemed)
         if isinstance(message, RollBack):
@@ -198,18 +202,15 @@ class World:
         self, name: str, project: str, topic: str, message: Message, after: tuple[Position, ...]
     ) -> None:
         attempts = 0
+        heard = self._heard[name] = asyncio.Event()
         while name not in self._replies:
-            attempts += 1
             envelope = self._envelope(name, project, message, attempts)._replace(after=after)
             if not self.chance.happens("message_lost"):
                 self._send(outgoing(topic, name, message, envelope))
-            await self._heard(name)
-
-    async def _heard(self, name: str) -> None:
-        for _ in range(20):
-            if name in self._replies:
-                return
-            await asyncio.sleep(ANSWER_S / 20)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(ANSWER_S * 2**attempts, ANSWER_S_MAX)):
+                    await heard.wait()
+            attempts += 1
 
     def _send(self, out: Outgoing) -> None:
         number = None
@@ -272,9 +273,8 @@ class World:
 
     def _is_published(self, service: str) -> bool:
         tables = self._schemas[service].tables
-        newest = max((row["position"] for row in tables["events"].values()), default=0)
         position: int = tables["relay_cursor"][(True,)]["position"]
-        return position >= newest
+        return position >= self._schemas[service].newest
 
     def _has_read(self, service: str, *sources: str) -> bool:
         """Whether the projection of a service has applied all that the topics hold."""
@@ -298,6 +298,7 @@ class World:
                     self.note(f"{name} is answered {reply.status}")
                     if reply.retry_after_s is None:
                         self._replies.setdefault(name, []).append(reply)
+                        self._heard[name].set()
                         self._learn(name, reply)
                         if name in self._open:
                             begun = self._open[name][0]
@@ -455,15 +456,24 @@ def _surroundings(wanted: Run, loop: VirtualLoop, place: dict[str, World]) -> It
     def crash_point(name: str) -> None:
         CURRENT.get().pass_point(name)
 
-    replaced = [
+    @cache
+    def from_json(kind: type[Message], data: bytes | str) -> Message:
+        return kind.model_validate_json(data)
+
+    from_headers = cache(partial(Envelope.__dict__["from_headers"].__func__, Envelope))
+
+    replaced: list[tuple[Any, str, Any]] = [
         (clock, "now", now),
         (ids, "new_id", new_id),
         (runtime.relay, "connect", connect),
         (runtime.relay, "crash_point", crash_point),
         (runtime.inbox, "crash_point", crash_point),
+        # Every process reads the same bytes, many of them more than once: messages do not change.
+        (Message, "from_json", classmethod(from_json)),
+        (Envelope, "from_headers", staticmethod(lambda headers: from_headers(tuple(headers)))),
     ]
     del wanted
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    before = [(owner, name, owner.__dict__[name]) for owner, name, _ in replaced]
     was_wanted, log._direct.is_wanted = log._direct.is_wanted, False
     configured = structlog.get_config()
     structlog.configure(
