@@ -120,8 +120,7 @@ class Judge:
             self._look_at_accounts(envelope.project_id)
             self._look_for_eventless()
         for name, operation in self._operations.items():
-            if operation.kind != "cancel":
-                self._answer(operation, self._answered.get(name))
+            self._answer(operation, self._answered.get(name))
         return self.findings
 
     def _look_at_accounts(self, project: str) -> None:
@@ -366,7 +365,7 @@ class Judge:
             )
         elif operation.kind == "hold":
             self._answer_to_hold(operation, reply)
-        elif operation.kind in CHANGES:
+        elif operation.kind in {*CHANGES, "cancel"}:
             if reply.error is not None:
                 self.findings.append(f"{operation.name} was answered {reply.error.key}")
         elif operation.name not in self._fitting:

@@ -27,7 +27,7 @@ CURRENT: ContextVar["Process"] = ContextVar("process")
 RESTART_S_MAX = 3
 FETCH_RECORDS_MAX = 6
 IDLE_S_MAX = 0.25
-PUBLISHERS = {"ledger", "campaigns"}
+PUBLISHERS = {"ledger", "campaigns", "customers", "webhooks"}
 CARE_S = 1.0
 
 
@@ -173,7 +173,8 @@ class Process:
             if records:
                 at = [f"{one.topic}/{one.partition}@{one.offset}" for one in records]
                 self.world.note(f"{self.name} takes {' '.join(at)}")
-                await self.step("take")
+                # A kind of steps of its own: consumers of one topic are fast or slow, each by itself.
+                await self.step(f"take {self.service.name} {consumer.name}")
                 await consumer.take(records)
             else:
                 await self.world.topics.wait(consumer.topics, IDLE_S_MAX)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from contracts import campaigns, gateway, ids
 from contracts.campaigns import CreateVoucher, SetVoucherActive, UpdateVoucher
-from contracts.customers import Order, OrderUpdated
+from contracts.customers import UpsertOrder
 from contracts.engine import PlanRedemption, StackRequest, ValidateStack
 from contracts.errors import JsonObject
 from contracts.ledger import AdjustBalance, ReleaseHold, RollBack
@@ -225,13 +225,6 @@ def definitions_of(operations: Iterable[Operation]) -> list[tuple[str, CreateVou
 # -- requests --------------------------------------------------------------------------------------
 
 
-def cancellation(operation: Operation) -> OrderUpdated:
-    """Return what the order's owner says."""
-    assert operation.order is not None
-    order = Order(id=operation.order, status="CANCELED", created_at=START)
-    return OrderUpdated(order=order, previous_status="CREATED")
-
-
 def message_of(operation: Operation, redeemed: Mapping[str, str]) -> Message:
     """Return what the caller sends; ``redeemed`` are the redemptions that have been answered."""
     if operation.kind == "redeem":
@@ -249,6 +242,8 @@ def message_of(operation: Operation, redeemed: Mapping[str, str]) -> Message:
     if operation.kind == "switch":
         code = code_of(operation.takes[0].account)
         return SetVoucherActive(code=code, active=bool(operation.amount))
+    if operation.kind == "cancel":
+        return UpsertOrder(order_id=operation.order or "", changes={"status": "CANCELED"})
     assert operation.kind == "release", operation.kind
     return ReleaseHold(session_key=operation.session or "")
 

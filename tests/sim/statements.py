@@ -34,10 +34,11 @@ class UnknownStatement(BaseException):
 class Statements:
     """Finds the function of a statement by its text."""
 
-    def __init__(self, projection: Projection | None = None, schema: str = "gateway") -> None:
+    def __init__(self, schema: str = "", *projections: Projection) -> None:
         self._known: dict[str, Function] = {}
-        for table in projection.tables.values() if projection is not None else ():
-            self._known.update(_of_table(table, schema))
+        for projection in projections:
+            for table in projection.tables.values():
+                self._known.update(_of_table(table, schema))
 
     def find(self, sql: str) -> Function:
         """Return the function; a statement that is unknown, or might be two, stops the run."""
@@ -91,6 +92,13 @@ async def append_events(_: Connection, tx: Transaction, lock: int, *columns: Any
 @statement("SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2")
 async def read_after(_: Connection, tx: Transaction, position: int, limit: int) -> list[Row]:
     return tx.log_after(position)[:limit]
+
+
+@statement("^SELECT e.project_id, e.stream_id, e.partition, e.position")
+async def places_of(_: Connection, tx: Transaction, *columns: Any) -> list[Row]:
+    rows = [tx.get("events", key) for key in zip(*columns, strict=True)]
+    names = ("project_id", "stream_id", "partition", "position")
+    return [{name: row[name] for name in names} for row in rows if row is not None]
 
 
 @statement(".events ORDER BY position")
@@ -227,7 +235,7 @@ async def elect(connection: Connection, _: Transaction, lock: int) -> list[Row]:
     return [{"pg_try_advisory_lock": is_free}]
 
 
-@statement("SELECT pg_notify(")
+@statement("SELECT pg_notify($1, '')")
 async def notify(connection: Connection, _: Transaction, channel: str) -> None:
     for listener, heard, callback in list(connection.schema.listeners):
         if heard == channel:
@@ -272,6 +280,8 @@ async def count_unpublished(_: Connection, tx: Transaction) -> list[Row]:
 
 @statement("^SELECT count(*) FROM ledger.dead_letters")
 @statement("^SELECT count(*) FROM campaigns.dead_letters")
+@statement("^SELECT count(*) FROM customers.dead_letters")
+@statement("^SELECT count(*) FROM webhooks.dead_letters")
 async def count_dead(_: Connection, tx: Transaction) -> list[Row]:
     return [{"count": len(tx.scan("dead_letters"))}]
 

@@ -9,7 +9,7 @@ is unknown stops the simulation.
 import asyncio
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from operator import itemgetter
 from typing import Any, NamedTuple, Self
@@ -22,7 +22,10 @@ Step = Callable[[str], Awaitable[None]]
 
 
 class Record(dict[str, Any]):
-    """A row as asyncpg gives it: by the column's name, or by its number."""
+    """A row as asyncpg gives it: by the column's name, or by its number; it yields its values."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
 
     def __getitem__(self, key: Any) -> Any:
         return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)

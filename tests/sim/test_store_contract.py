@@ -35,7 +35,7 @@ from runtime.testing.harness import MemoryBus
 from tests.oracle.machine import START, redeem_of
 from tests.oracle.redemptions import Definition, Take
 from tests.sim import shop
-from tests.sim.statements import Statements
+from tests.sim.readers import Statements
 from tests.sim.store import Connection, Pool, Schema
 
 WAIT_S = 10
@@ -301,7 +301,7 @@ async def test_offsets_events_accounts_and_reply_are_one(
 @pytest.fixture
 async def memory_engine() -> Service:
     one = engine_app.build(Settings())
-    schema, statements = Schema(), Statements(REPLICA, "engine")
+    schema, statements = Schema(), Statements("engine", REPLICA)
     one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
     one.bus = MemoryBus()
     return one

@@ -12,39 +12,51 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import structlog
 
 import campaigns.settings
+import customers.projections
 import runtime.inbox
 import runtime.relay
+import webhooks.settings
 from campaigns import app as campaigns_app
 from contracts import topics as topic_names
 from contracts.campaigns import VoucherCreated, VoucherDisabled, VoucherEnabled, VoucherUpdated
-from contracts.ledger import PlaceHold, Plan, Redeem, RollBack
+from contracts.errors import DomainError, Unavailable
+from contracts.ledger import PlaceHold, Plan, Redeem, RedemptionSucceeded, RollBack
 from contracts.messages import Envelope, Event, Message, Position, Reply
+from contracts.webhooks import CreateEndpoint
+from customers import app as customers_app
 from engine import app as engine_app
 from engine.projections import PROJECTION as REPLICA
+from gateway import app as gateway_app
 from gateway.read_models import PROJECTION
+from gateway.read_models.orders import shown as shown_order
 from ledger import app as ledger_app
 from ledger.audit import audit
-from runtime import clock, event_store, ids, log
+from runtime import clock, event_store, ids, log, projects
 from runtime.audit import all_events, check_log, check_relay, compare
 from runtime.bus import Outgoing, outgoing
-from runtime.consumer import ProjectionConsumer
+from runtime.consumer import Handler, ReactionConsumer
+from runtime.database import INFRASTRUCTURE_ERRORS
 from runtime.service import Service
 from runtime.settings import Settings
 from tests.oracle.machine import PROJECTS, START
 from tests.sim import shop
 from tests.sim.bus import Topics
 from tests.sim.chance import KINDS, Chance, Fault
+from tests.sim.hooks import ENDPOINTS, differences
 from tests.sim.judge import Answered, Judge, Sent, Version
 from tests.sim.loop import NothingLeftToDo, VirtualLoop
 from tests.sim.process import CURRENT, IDLE_S_MAX, RESTART_S_MAX, Group, Killed, Process
+from tests.sim.readers import Statements
+from tests.sim.reading import Front, Reading, Readings, Thing, fact_of, things_of
 from tests.sim.shop import Operation
-from tests.sim.statements import Statements
 from tests.sim.store import Connection, Schema
+from webhooks import app as webhooks_app
 
 PARTITIONS = 3
 CALM_S = 400.0
@@ -57,6 +69,21 @@ ANSWER_S_MAX = 16.0
 REPLIES = topic_names.GATEWAY_REPLIES
 REMEMBERED_S = 5.0
 """So long a caller says what the engine must have seen."""
+CONSUMERS = {
+    "engine": ("requests", "projection"),
+    "campaigns": ("commands",),
+    "ledger": ("commands", "reactions"),
+    "gateway": ("projection", "reactions"),
+    "customers": ("commands", "reactions", "projection", "projects"),
+    "webhooks": ("commands", "reactions"),
+}
+PROJECTIONS = {
+    "gateway": (PROJECTION,),
+    "engine": (REPLICA,),
+    "customers": (customers.projections.PROJECTION, projects.PROJECTION),
+}
+PUBLISHED = ("ledger", "campaigns", "customers", "webhooks")
+"""Whose logs are real; the gateway's own is stood in for."""
 DEFINING = ("gateway", "campaigns")
 SIZE = 60
 
@@ -97,21 +124,20 @@ class World:
         self.broken: list[BaseException] = []
         """What ended a part of a process that never ends: a fault of the simulation, or of ours."""
         self._run = wanted
-        self._schemas = {name: Schema() for name in ("ledger", "gateway", "engine", "campaigns")}
+        self._schemas = {name: Schema() for name in CONSUMERS}
         self._statements = {
-            "ledger": Statements(),
-            "campaigns": Statements(),
-            "gateway": Statements(PROJECTION),
-            "engine": Statements(REPLICA, "engine"),
+            name: Statements(name, *PROJECTIONS.get(name, ())) for name in CONSUMERS
         }
         self._groups = {
-            ("engine", "requests"): Group("requests", PARTITIONS),
-            ("engine", "projection"): Group("projection", PARTITIONS),
-            ("campaigns", "commands"): Group("commands", PARTITIONS),
-            ("ledger", "commands"): Group("commands", PARTITIONS),
-            ("ledger", "reactions"): Group("reactions", PARTITIONS),
-            ("gateway", "projection"): Group("projection", PARTITIONS),
+            (service, consumer): Group(consumer, PARTITIONS)
+            for service, consumers in CONSUMERS.items()
+            for consumer in consumers
         }
+        self._fronts: dict[str, Front] = {}
+        """The gateway's processes that live, as callers meet them."""
+        self._read: list[Reading] = []
+        self._wrong: list[str] = []
+        """What was not shown at all."""
         self._replies: dict[str, list[Reply]] = {}
         self._heard: dict[str, asyncio.Event] = {}
         """Who waits for an answer."""
@@ -143,12 +169,15 @@ class World:
         build = partial(_build, service)
         process = Process(self, name, build, self._schemas[service], self._statements[service])
         process.start()
+        if service == "gateway":
+            self._fronts[name] = Front(process.service, asyncio.get_running_loop().time)
         for (owner, _), group in self._groups.items():
             if owner == service:
                 group.join(process)
 
     def died(self, process: Process) -> None:
         """Give its partitions to the others, and start it again in a while."""
+        self._fronts.pop(process.name, None)
         for (owner, _), group in self._groups.items():
             if owner == process.service.name:
                 group.leave(process)
@@ -171,10 +200,6 @@ class World:
         """Ask until there is a definitive answer; the key is always the same."""
         await self._is_open.wait()
         await asyncio.sleep(operation.at)
-        if operation.kind == "cancel":
-            event = shop.cancellation(operation)
-            self._tell("customers", operation.project, f"order-{operation.order}", event)
-            return
         begun = self._schemas["ledger"].newest
         self._open[operation.name] = (begun, begun)
         message = shop.message_of(operation, self._redeemed)
@@ -183,9 +208,46 @@ class World:
         topic, after = topic_names.commands("ledger"), ()
         if operation.kind in shop.CHANGES:
             topic = topic_names.commands("campaigns")
+        elif operation.kind == "cancel":
+            topic = topic_names.commands("customers")
         elif operation.kind in {"redeem", "hold"}:
             topic, after = topic_names.ENGINE_REQUESTS, self._must_see(operation)
         await self._until_answered(operation.name, operation.project, topic, message, after)
+        reply = self._replies[operation.name][0]
+        things = things_of(operation, reply)
+        front = await self._front()
+        front.answer(operation, reply, things)
+        for thing in {one.kind: one for one in reversed(things)}.values():
+            await self._show(operation, thing, front)
+
+    async def _front(self) -> Front:
+        """Return a gateway's process that lives, when there is one."""
+        while not self._fronts:
+            await asyncio.sleep(0.1)
+        return self._fronts[sorted(self._fronts)[self.chance.number(len(self._fronts))]]
+
+    async def _show(self, operation: Operation, thing: Thing, asked: Front) -> None:
+        """Read what an operation has written, until some gateway shows it."""
+        reply = self._replies[operation.name][0]
+        while True:
+            front = await self._front()
+            had_to_show = {*front.answered(operation.project), fact_of(operation, reply)}
+            after = () if front is asked else reply.positions
+            try:
+                shown = await front.read(operation.project, thing, after)
+            except (Killed, *INFRASTRUCTURE_ERRORS, Unavailable):
+                await asyncio.sleep(0.1)
+            except DomainError as error:
+                self._wrong.append(f"{operation.name}: {thing.name}: {error.body().message}")
+                return
+            else:
+                at = self._schemas["ledger"].newest
+                self.note(f"{operation.name} is shown {thing.name}")
+                seen = frozenset(had_to_show)
+                self._read.append(
+                    Reading(operation.name, operation.project, thing, shown, seen, at)
+                )
+                return
 
     def _must_see(self, operation: Operation) -> tuple[Position, ...]:
         """Return what the engine has to have applied: as the gateway remembers it, for a while."""
@@ -260,6 +322,16 @@ class World:
         self.chance.is_calm = True
         for project in PROJECTS:
             self._tell("gateway", project, f"project-{project}", shop.project_of(project))
+        async with asyncio.TaskGroup() as group:
+            for project, endpoint in product(PROJECTS, ENDPOINTS):
+                hook = CreateEndpoint(
+                    endpoint_id=f"{endpoint}-{project}",
+                    target_url="https://8.8.8.8/",
+                    events=ENDPOINTS[endpoint],
+                    secret="cipher",
+                )
+                topic = topic_names.commands("webhooks")
+                group.create_task(self._until_answered(hook.endpoint_id, project, topic, hook, ()))
         topic = topic_names.commands("campaigns")
         async with asyncio.TaskGroup() as group:
             for project, command in shop.definitions_of(self._run.operations):
@@ -276,11 +348,11 @@ class World:
         position: int = tables["relay_cursor"][(True,)]["position"]
         return position >= self._schemas[service].newest
 
-    def _has_read(self, service: str, *sources: str) -> bool:
-        """Whether the projection of a service has applied all that the topics hold."""
+    def _has_read(self, service: str, *sources: str, consumer: str = "projection") -> bool:
+        """Whether the consumer of a service has applied all that the topics hold."""
         stored = self._schemas[service].tables["consumer_offsets"]
         return all(
-            stored.get(("projection", topic, number), {"next_offset": 0})["next_offset"]
+            stored.get((consumer, topic, number), {"next_offset": 0})["next_offset"]
             >= len(self.topics.places[topic, number])
             for topic in map(topic_names.events, sources)
             for number in range(PARTITIONS)
@@ -345,10 +417,17 @@ class World:
         ledger = self._schemas["ledger"]
         if any(row["postings"] for row in ledger.tables["holds"].values()):
             return False
-        if not (self._is_published("ledger") and self._is_published("campaigns")):
+        if not all(map(self._is_published, PUBLISHED)):
             return False
-        sources = (service for service in engine_app.SOURCES if service != "ledger")
-        return self._has_read("gateway", "ledger") and self._has_read("engine", "ledger", *sources)
+        return (
+            self._has_read("customers", "ledger", consumer="reactions")
+            and self._has_read("ledger", "customers", consumer="reactions")
+            and self._has_read("gateway", "gateway", *PUBLISHED)
+            and self._has_read("engine", *engine_app.SOURCES)
+            and self._has_read("webhooks", *webhooks_app.SOURCES, consumer="reactions")
+            # What a reaction wrote meanwhile is to be published and read, too.
+            and all(map(self._is_published, PUBLISHED))
+        )
 
     def _sent(self, defined: Sequence[tuple[Event, Envelope]]) -> Sent:
         """Return what was sent to the ledger."""
@@ -377,46 +456,83 @@ class World:
             versions[one.id].append(named)
         return Sent(plans, holds, self._rolled_back, versions, self._seen)
 
+    def _connection(self, service: str) -> Any:
+        return Connection(self._schemas[service], self._statements[service])
+
     async def findings(self) -> list[str]:
         """Judge the log and the answers, audit the tables."""
-        connection: Any = Connection(self._schemas["ledger"], self._statements["ledger"])
-        reader: Any = Connection(self._schemas["gateway"], self._statements["gateway"])
-        events = await all_events(connection, ["ledger"])
+        connection = self._connection("ledger")
+        logs: dict[str, list[tuple[Event, Envelope]]] = {
+            name: await all_events(self._connection(name), [name]) for name in PUBLISHED
+        }
+        events, defined = logs["ledger"], logs["campaigns"]
         answered = {
             name: Answered(self._replies.get(name, []), *between)
             for name, between in self._open.items()
         }
-        merchant: Any = Connection(self._schemas["campaigns"], self._statements["campaigns"])
-        defined = await all_events(merchant, ["campaigns"])
-        found = Judge(self._run.operations, answered, self._sent(defined)).judge(events)
-        found += await check_log(merchant, "campaigns") + await check_relay(merchant, "campaigns")
-        found += await audit(connection) + await check_log(connection, "ledger")
-        found += await check_relay(connection, "ledger")
-        for name in ("gateway", "engine"):
-            letters = self._schemas[name].tables["dead_letters"].values()
+        sent = self._sent(defined)
+        found = Judge(self._run.operations, answered, sent).judge(events)
+        found += await audit(connection)
+        for name in PUBLISHED:
+            found += await check_log(self._connection(name), name)
+            found += await check_relay(self._connection(name), name)
+        for name, schema in self._schemas.items():
+            letters = schema.tables["dead_letters"].values()
             found += [f"{name}: dead letter: {row['reason']}" for row in letters]
-        found += await compare(reader, "gateway", PROJECTION, events)
-        replica: Any = Connection(self._schemas["engine"], self._statements["engine"])
-        return found + await compare(replica, "engine", REPLICA, [*events, *defined, *self._told])
+        everything = [one for log in (*logs.values(), self._told) for one in log]
+        for name, (projection, *_) in PROJECTIONS.items():
+            found += await compare(self._connection(name), name, projection, everything)
+        found += self._judge_readings(Readings(events, sent.versions))
+        tables = self._schemas["webhooks"].tables
+        hooks, deliveries = tables["hooks"].values(), tables["deliveries"].values()
+        return found + differences([*events, *defined], hooks, list(deliveries))
+
+    def _judge_readings(self, readings: Readings) -> list[str]:
+        found = list(self._wrong)
+        for reading in self._read:
+            wrong = readings.judge(reading)
+            found += [f"read after {reading.operation}: {wrong}"] if wrong else []
+        for key in readings.orders():
+            row = self._schemas["gateway"].tables["orders"].get(key)
+            wrong = "is not there" if row is None else readings.at_the_end(*key, shown_order(row))
+            found += [f"{key}: {wrong}"] if wrong else []
+        return found
 
 
 SETTINGS = Settings(event_partitions=PARTITIONS)
 """Shared by all processes: to read them takes a tenth of a short run."""
 
 
-REAL = {"ledger": ledger_app.build, "engine": engine_app.build}
 SETTINGS_OF_CAMPAIGNS = campaigns.settings.Settings(event_partitions=PARTITIONS)
+SETTINGS_OF_WEBHOOKS = webhooks.settings.Settings(event_partitions=PARTITIONS)
+REAL = {
+    "ledger": partial(ledger_app.build, SETTINGS),
+    "engine": partial(engine_app.build, SETTINGS),
+    "gateway": partial(gateway_app.build, SETTINGS),
+    "customers": partial(customers_app.build, SETTINGS),
+    "campaigns": partial(campaigns_app.build, SETTINGS_OF_CAMPAIGNS),
+    "webhooks": partial(webhooks_app.build, SETTINGS_OF_WEBHOOKS),
+}
+TIMED = {"ledger"}
+"""Whose timers run. Nobody generates codes here, sweeps segments, forgets keys or sends webhooks."""
+
+
+async def _nothing(*_: Any) -> None:
+    return None
 
 
 def _build(service: str) -> Service:
-    if service == "campaigns":
-        built = campaigns_app.build(SETTINGS_OF_CAMPAIGNS)
-        built.background.clear()  # nobody generates codes here
-        return built
-    if service in REAL:
-        return REAL[service](SETTINGS)
-    projection = ProjectionConsumer(PROJECTION, [topic_names.events("ledger")])
-    return Service("gateway", SETTINGS, consumers=[projection])
+    built = REAL[service]()
+    if service not in TIMED:
+        built.background.clear()
+    built.consumers = [one for one in built.consumers if one.name in CONSUMERS[service]]
+    if service == "gateway":
+        # No service reacts to a topic that it also folds, and waits for; the runtime lets it. The reaction
+        # is ahead of the read model, or behind it: only the read model says what can be read.
+        beside = ReactionConsumer({RedemptionSucceeded: Handler(_nothing)}, gateway_app.TOPICS)
+        beside.bind(built)
+        built.consumers.append(beside)
+    return built
 
 
 def _tell_of_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

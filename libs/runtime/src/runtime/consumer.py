@@ -210,6 +210,8 @@ class CommandConsumer(_Writer):
     ) -> dict[tuple[str, str], tuple[str, str]]:
         """Complete the replies with their positions, store them, and queue them for sending."""
         records = []
+        units = [one.unit for one in handled if one.unit is not None]
+        await batch.find({key for unit in units for key in unit.unchanged})
         for item, unit, bare, is_kept in handled:
             if bare is None:
                 assert unit is not None, "only a unit passes a request on"

@@ -6,7 +6,7 @@ docs/adr/0001-event-log.md.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from zlib import crc32
@@ -82,6 +82,25 @@ async def read_after(connection: Connection, position: int, limit: int) -> list[
     return await connection.fetch(
         "SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2", position, limit
     )
+
+
+async def places_of(
+    connection: Connection, versions: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return (partition, position) of the events of these versions, by project and stream."""
+    rows = await connection.fetch(
+        """
+        SELECT e.project_id, e.stream_id, e.partition, e.position
+        FROM unnest($1::text[], $2::text[], $3::int[]) AS k(project_id, stream_id, stream_version)
+        JOIN events e USING (project_id, stream_id, stream_version)
+        """,
+        [project_id for project_id, _ in versions],
+        [stream for _, stream in versions],
+        list(versions.values()),
+    )
+    return {
+        (row["project_id"], row["stream_id"]): (row["partition"], row["position"]) for row in rows
+    }
 
 
 def envelope_of(row: asyncpg.Record, service: str, previous_position: int = NOT_TOLD) -> Envelope:

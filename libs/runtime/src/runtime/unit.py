@@ -1,6 +1,6 @@
 """What the handling of one message reads and stages, and how a batch of them is written at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -51,6 +51,8 @@ class Batch:
     changed: set[StreamKey] = field(default_factory=set)
     events: list[StoredEvent] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    found_at: dict[StreamKey, Position] = field(default_factory=dict)
+    """Where the newest events are of streams that were answered from, and not changed."""
 
     async def prefetch(self, streams: Sequence[tuple[str, Aggregate[Any], str]]) -> None:
         """Load the aggregates ``(project_id, aggregate, id)``; one query."""
@@ -82,6 +84,15 @@ class Batch:
             await self._write_aggregates()
         if self.events:
             self.positions = await event_store.append(self.connection, self.events)
+
+    async def find(self, unchanged: Iterable[StreamKey]) -> None:
+        """Look up where the streams' newest events are: whoever is told of them may read them next."""
+        wanted = {key: self.slots[key].version for key in unchanged}
+        if wanted:
+            rows = await event_store.places_of(self.connection, wanted)
+            self.found_at = {
+                key: Position(self.service, partition, at) for key, (partition, at) in rows.items()
+            }
 
     async def _write_aggregates(self) -> None:
         keys = sorted(self.changed)
@@ -121,6 +132,7 @@ class Unit:
         self.forwarded: Forwarded | None = None
         self._batch = batch
         self._slots: dict[StreamKey, Slot] = {}
+        self._loaded: set[StreamKey] = set()
         self._events: list[StoredEvent] = []
         self._first = 0
         self._is_kept = False
@@ -138,8 +150,25 @@ class Unit:
 
     @property
     def positions(self) -> list[Position]:
-        """Where this unit's events are in the log; known after the batch was written."""
-        return self._batch.positions_of(self._first, len(self._events)) if self._is_kept else []
+        """Where in the log this unit's events are, and those that it answered from; known after the write.
+
+        Who asks for what is so already changes nothing, and is shown it all the same.
+        """
+        if not self._is_kept:
+            return []
+        newest = {
+            one.partition: one for one in self._batch.positions_of(self._first, len(self._events))
+        }
+        for key in self.unchanged:
+            if key in self._batch.found_at:
+                found = self._batch.found_at[key]
+                newest[found.partition] = max(found, newest.get(found.partition, found))
+        return [newest[partition] for partition in sorted(newest)]
+
+    @property
+    def unchanged(self) -> set[StreamKey]:
+        """The streams that this unit has read, and left as they were."""
+        return {key for key in self._loaded - self._slots.keys() if self._batch.slots[key].version}
 
     def new_id(self, prefix: str) -> str:
         """Return a fresh random id."""
@@ -150,6 +179,7 @@ class Unit:
         key = (self.project_id, aggregate.stream(aggregate_id))
         if key not in self._slots and key not in self._batch.slots:
             await self._batch.prefetch([(self.project_id, aggregate, aggregate_id)])
+        self._loaded.add(key)
         state = self._slot(key).state
         assert state is None or isinstance(state, aggregate.state_type), f"{key} is another type"
         return state

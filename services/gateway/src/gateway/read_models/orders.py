@@ -77,6 +77,9 @@ def shown(row: Mapping[str, Any]) -> JsonObject:
         assert doc is not None, "an order's row has what its owner or the ledger said"
         state: JsonObject = doc
         return state
+    if "amount" in ledger_doc:
+        # A priced order is complete: of what it does not say, the owner's older amounts say nothing either.
+        doc = doc and {name: value for name, value in doc.items() if not name.endswith("amount")}
     status = "CANCELED" if ledger_doc.get("status") == "CANCELED" else "PAID"
     created_at = (doc or {}).get("created_at") or row["ledger_created_at"]
     updated_at = row["ledger_at"] if doc is not None else None
