@@ -180,6 +180,11 @@ async def keep_deliveries(_: Connection, tx: Transaction, *columns: Any) -> None
         await _insert_new(tx, "deliveries", values[:2], row)
 
 
+@statement("^SELECT count(*) FROM deliveries")
+async def count_deliveries(_: Connection, tx: Transaction) -> list[Row]:
+    return [{"count": len(tx.scan("deliveries"))}]
+
+
 async def _insert_new(tx: Transaction, table: str, key: tuple[Any, ...], row: Row) -> None:
     """Insert; ON CONFLICT DO NOTHING."""
     await tx.lock(table, *key)

@@ -15,11 +15,25 @@ from campaigns.settings import Settings as CampaignsSettings
 from contracts import ids, topics
 from contracts.customers import Order, OrderUpdated
 from contracts.errors import ErrorBody
-from contracts.ledger import BalanceAdjusted, HeldBalance, HoldPlaced, Posting
+from contracts.ledger import (
+    BalanceAdjusted,
+    HeldBalance,
+    HoldPlaced,
+    Posted,
+    Posting,
+    RedeemedItem,
+    RedemptionSucceeded,
+)
 from contracts.messages import Envelope, Event
+from contracts.webhooks import Endpoint
+from customers import app as customers_app
+from customers import queries as customers_queries
 from engine import app as engine_app
 from engine import queries as engine_queries
 from engine.projections import PROJECTION as REPLICA
+from gateway import app as gateway_app
+from gateway import queries as gateway_queries
+from gateway.read_models import PROJECTION as READ_MODELS
 from ledger import queries
 from ledger.app import build
 from ledger.domain.accounts import Account
@@ -27,6 +41,7 @@ from runtime import event_store
 from runtime.batches import Record
 from runtime.consumer import _store_replies
 from runtime.event_store import StoredEvent
+from runtime.read_model import Projection
 from runtime.relay import Relay
 from runtime.service import Service
 from runtime.settings import Settings
@@ -37,17 +52,25 @@ from tests.oracle.redemptions import Definition, Take
 from tests.sim import shop
 from tests.sim.readers import Statements
 from tests.sim.store import Connection, Pool, Schema
+from webhooks import app as webhooks_app
+from webhooks import queries as webhooks_queries
+from webhooks.domain.endpoint import EndpointState
+from webhooks.settings import Settings as WebhooksSettings
 
 WAIT_S = 10
 
 
-@pytest.fixture
-async def memory_service() -> Service:
-    one = build(Settings())
-    schema, statements = Schema(), Statements()
+def in_memory(one: Service, *projections: Projection) -> Service:
+    """Return the service over a store in memory."""
+    schema, statements = Schema(), Statements(one.name, *projections)
     one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
     one.bus = MemoryBus()
     return one
+
+
+@pytest.fixture
+async def memory_service() -> Service:
+    return in_memory(build(Settings()))
 
 
 @pytest.fixture
@@ -116,6 +139,15 @@ async def test_a_version_is_taken_once(service: Service) -> None:
         with pytest.raises(asyncpg.UniqueViolationError):
             await event_store.append(connection, [event(1, "redemption-r2"), event(1)])
     assert await log_of(service) == [("redemption-r1", 1)]
+
+
+async def test_an_event_is_found_by_its_stream_and_version(service: Service) -> None:
+    wanted = {("p1", "redemption-r1"): 2, ("p1", "redemption-r2"): 1, ("p2", "redemption-r1"): 1}
+    async with service.pool.acquire() as connection:
+        first, second = await event_store.append(connection, [event(1), event(2)])
+        assert first < second
+        found = await event_store.places_of(connection, wanted)
+    assert found == {("p1", "redemption-r1"): (0, second)}
 
 
 async def test_nobody_else_sees_what_is_not_committed(service: Service) -> None:
@@ -300,11 +332,7 @@ async def test_offsets_events_accounts_and_reply_are_one(
 
 @pytest.fixture
 async def memory_engine() -> Service:
-    one = engine_app.build(Settings())
-    schema, statements = Schema(), Statements("engine", REPLICA)
-    one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
-    one.bus = MemoryBus()
-    return one
+    return in_memory(engine_app.build(Settings()), REPLICA)
 
 
 @pytest.fixture
@@ -430,10 +458,7 @@ async def test_the_engine_finds_what_its_projection_has_applied(engine: Service)
 
 @pytest.fixture
 async def memory_campaigns() -> Service:
-    one = campaigns_app.build(CampaignsSettings())
-    schema, statements = Schema(), Statements()
-    one.pool = Pool(lambda: Connection(schema, statements))  # type: ignore[assignment]
-    return one
+    return in_memory(campaigns_app.build(CampaignsSettings()))
 
 
 @pytest.fixture
@@ -487,6 +512,179 @@ async def test_whoever_lists_a_code_lets_others_wait_who_list_it_too(merchant: S
         task = asyncio.create_task(insert_elsewhere())
         assert await waits(task)
     assert await asyncio.wait_for(task, WAIT_S) == []
+
+
+# -- the gateway's read models ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def memory_gateway() -> Service:
+    return in_memory(gateway_app.build(Settings()), READ_MODELS)
+
+
+@pytest.fixture
+async def postgres_gateway(leased_settings: Settings) -> AsyncIterator[Service]:
+    async with Harness(gateway_app.build(leased_settings)) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_gateway", pytest.param("postgres_gateway", marks=pytest.mark.integration)]
+)
+def reader(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+def _redeemed() -> RedemptionSucceeded:
+    code = ids.voucher_id("p1", "a")
+    item = RedeemedItem(
+        redemption_id="r_1",
+        redeemable={"object": "voucher", "id": "a"},
+        related_object_type="voucher",
+        related_object_id=code,
+        voucher={"id": code, "code": "a"},
+        posted=[Posted(account=HELD, contra="world", unit="use", amount=1, used=1, available=2)],
+    )
+    return RedemptionSucceeded(
+        parent_id="r_0",
+        items=[item, item.model_copy(update={"redemption_id": "r_2"})],
+        order={"id": "ord_b", "source_id": "b", "amount": 1000},
+        order_version=1,
+        redeemed_at=START,
+    )
+
+
+async def test_the_gateway_shows_what_its_projection_has_applied(reader: Service) -> None:
+    await _read(reader, [*_told(), ("ledger", _redeemed())])
+    code, card = (ids.voucher_id("p1", shop.code_of(one)) for one in ("uses/a", shop.CARD))
+    async with reader.pool.acquire() as connection:
+        orders = [
+            await gateway_queries.order(connection, project, name)
+            for project, name in (("p1", "ord_a"), ("p1", "b"), ("p1", "ord_c"), ("p2", "ord_a"))
+        ]
+        redemptions = [
+            await gateway_queries.redemption(connection, project, name)
+            for project, name in (("p1", "r_0"), ("p1", "r_9"), ("p2", "r_0"))
+        ]
+        children = await gateway_queries.children(connection, "p1", ["r_0", "r_1"])
+        vouchers = [
+            await gateway_queries.voucher(connection, project, name)
+            for project, name in (("p1", "a"), ("p1", code), ("p1", "none"), ("p2", "a"))
+        ]
+        balances = await gateway_queries.balances(connection, "p1", [code, card, "v_none"])
+        assert await gateway_queries.assignments_of(connection, "p1", [code]) == {}
+        assert await gateway_queries.campaigns(connection, "p1", ["camp_none"]) == {}
+    assert [one and (one["id"], one["status"]) for one in orders] == [
+        ("ord_a", "CANCELED"),
+        ("ord_b", "PAID"),
+        None,
+        None,
+    ]
+    assert [one and one["result"] for one in redemptions] == ["SUCCESS", None, None]
+    assert {name: [one["id"] for one in rows] for name, rows in children.items()} == {
+        "r_0": ["r_1", "r_2"]
+    }
+    assert [one and one["id"] for one in vouchers] == [code, code, None, None]
+    assert balances == {
+        code: {"id": code, "redeemed_quantity": 1},
+        card: {"id": card, "redeemed_amount": 7, "balance": 48, "adjusted": 5},
+        "v_none": {"id": "v_none"},
+    }
+
+
+# -- webhooks, customers ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def memory_webhooks() -> Service:
+    return in_memory(webhooks_app.build(WebhooksSettings()))
+
+
+@pytest.fixture
+async def postgres_webhooks(leased_settings: Settings) -> AsyncIterator[Service]:
+    built = webhooks_app.build(WebhooksSettings.model_validate(leased_settings.model_dump()))
+    async with Harness(built) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_webhooks", pytest.param("postgres_webhooks", marks=pytest.mark.integration)]
+)
+def teller(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_an_endpoint_is_kept_once_and_told_of_while_it_is_active(teller: Service) -> None:
+    made = Endpoint(
+        id="e2", target_url="https://8.8.8.8/", events=["*"], secret="s", created_at=START
+    )
+    async with teller.pool.acquire() as connection, connection.transaction():
+        for project, endpoint in (
+            ("p1", made),
+            ("p1", made.model_copy(update={"events": ["redemption.*"]})),
+            ("p1", made.model_copy(update={"id": "e1"})),
+            ("p1", made.model_copy(update={"id": "e3", "active": False})),
+            ("p2", made),
+        ):
+            state = EndpointState(endpoint=endpoint)
+            await webhooks_queries.keep_endpoint(connection, project, state)
+        assert await webhooks_queries.count_endpoints(connection, "p1") == 3
+        assert await webhooks_queries.active_endpoints(connection, ["p1", "p3"]) == [
+            ("p1", "e1", ["*"]),
+            ("p1", "e2", ["redemption.*"]),
+        ]
+
+
+async def test_what_is_to_be_delivered_is_kept_once(teller: Service) -> None:
+    hook = webhooks_queries.NewHook("p1", "h1", "redemption.succeeded", "ev1", "{}")
+    due = webhooks_queries.NewDelivery("p1", "d1", "e1", "h1", "c1")
+    for _ in range(2):
+        async with teller.pool.acquire() as connection, connection.transaction():
+            more = due._replace(endpoint_id="e2", delivery_id="d2")
+            await webhooks_queries.keep_hooks(connection, [hook, hook], START)
+            await webhooks_queries.keep_deliveries(connection, [due, more, due], START)
+    async with teller.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM deliveries") == 2
+
+
+async def test_what_was_learned_last_is_known(teller: Service) -> None:
+    async with teller.pool.acquire() as connection:
+        for doc in ({"name": "old"}, {"name": "new"}):
+            await webhooks_queries.keep_known(connection, [(("p1", "camp_1"), doc)])
+        found = await webhooks_queries.known(connection, [("p1", "camp_1"), ("p2", "camp_1")])
+    assert found == {("p1", "camp_1"): {"name": "new"}}
+
+
+@pytest.fixture
+async def memory_customers() -> Service:
+    return in_memory(customers_app.build(Settings()))
+
+
+@pytest.fixture
+async def postgres_customers(leased_settings: Settings) -> AsyncIterator[Service]:
+    async with Harness(customers_app.build(leased_settings)) as harness:
+        yield harness.service
+
+
+@pytest.fixture(
+    params=["memory_customers", pytest.param("postgres_customers", marks=pytest.mark.integration)]
+)
+def owner(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_those_who_change_customers_do_not_wait_for_each_other(owner: Service) -> None:
+    async def share() -> None:
+        async with owner.pool.acquire() as other, other.transaction():
+            await customers_queries.lock_segments(other, ["p1", "p2"], [])
+
+    async with owner.pool.acquire() as connection, connection.transaction():
+        await customers_queries.lock_segments(connection, ["p1"], [])
+        await asyncio.wait_for(share(), WAIT_S)
+        assert await customers_queries.dynamic_segments(connection, ["p1"]) == {"p1": []}
 
 
 def _record(command: Any) -> Record:

@@ -82,7 +82,8 @@ async def count(unit: Unit, command: Count) -> JsonObject:
     state = await unit.load(COUNTER, command.name)
     if (state.total if state else 0) + command.by > 10:
         raise TooMuch(f"name: {command.name}")
-    counter = unit.append(COUNTER, command.name, Counted(name=command.name, by=command.by))
+    counted = [Counted(name=command.name, by=command.by)] if command.by else []
+    counter = unit.append(COUNTER, command.name, *counted)
     return {"total": counter.total}
 
 

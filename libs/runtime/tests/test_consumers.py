@@ -36,6 +36,19 @@ async def test_a_command_appends_and_replies_with_positions(harness: Harness) ->
     assert harness.appended == [Counted(name="a", by=3)]
 
 
+async def test_whoever_changes_nothing_is_told_where_what_it_was_shown_stands(
+    harness: Harness,
+) -> None:
+    await harness.command("p1", Count(name="b", by=1))
+    await harness.command("p1", Count(name="a", by=3))
+    await harness.command("p2", Count(name="a", by=3))
+    reply = await harness.command("p1", Count(name="a", by=0))
+    assert (reply.body, len(harness.appended)) == ({"total": 3}, 3)
+    assert [(p.service, p.position) for p in reply.positions] == [("catalog", 2)]
+    replies = await harness.commands([("p1", Count(name="a", by=by)) for by in (4, 0)])
+    assert [[p.position for p in one.positions] for one in replies if one] == [[4], [4]]
+
+
 async def test_projects_do_not_see_each_other(harness: Harness) -> None:
     await harness.command("p1", Count(name="a", by=3))
     reply = await harness.command("p2", Count(name="a", by=4))

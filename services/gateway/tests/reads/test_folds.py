@@ -121,3 +121,24 @@ def test_an_owner_that_takes_over_an_older_fact_hides_no_newer_one() -> None:
     apply_order(rows, OrderUpdated(order=canceled, previous_status="PAID"), envelope)
     row = rows.get(ORDERS, "proj_a", "ord_1")
     assert row is not None and shown(row)["status"] == "CANCELED"
+
+
+def test_an_order_that_was_given_back_shows_nothing_of_the_discount_that_its_owner_still_has() -> (
+    None
+):
+    rows = Rows()
+    rows.is_complete = True
+    envelope = LOG[0][1]
+    redeemed_at, rolled_back_at = (START + timedelta(seconds=seconds) for seconds in (1, 2))
+    amounts = {"amount": 1000, "total_discount_amount": 100, "total_amount": 900}
+    order = Order(id="ord_1", status="PAID", created_at=START, **amounts)
+    event = OrderCreated(order=order, caused_by="r_1", caused_at=redeemed_at)
+    apply_ledger(rows, envelope._replace(position=1), {"id": "ord_1", **amounts}, redeemed_at)
+    apply_order(rows, event, envelope)
+    given_back = {"id": "ord_1", "amount": 1000, "total_amount": 1000}
+    apply_ledger(rows, envelope._replace(position=2), given_back, rolled_back_at)
+    row = rows.get(ORDERS, "proj_a", "ord_1")
+    assert row is not None
+    told = shown(row)
+    assert (told["amount"], told["total_amount"]) == (1000, 1000)
+    assert told.get("total_discount_amount") is None
