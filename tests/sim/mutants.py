@@ -2,23 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+import customers.handlers
 import engine.domain.stack
 import engine.projections
+import gateway.read_models.orders
+import gateway.views
 import ledger.domain.redeem
 import ledger.queries
 import runtime.consumer
 import runtime.inbox
 import runtime.relay
 import runtime.requests
+import webhooks.handlers
 from engine.domain.claims import credits_account
 from ledger.domain.accounts import Account
 from runtime import event_store
-from runtime.consumer import CommandConsumer
+from runtime.consumer import CommandConsumer, ReactionConsumer
 from runtime.inbox import Consumer
 from runtime.positions import Positions
 from runtime.relay import Relay
+from runtime.unit import Batch
 from tests.sim import statements, store
 
 Place = tuple[Any, str]
@@ -96,6 +102,46 @@ def _takes_any_balance(rows: Any, items: Any, meta: Any) -> None:
             rows.put(engine.projections.ACCOUNTS, key, {**row, **changes})
 
 
+def _by_its_own_clock(row: Any) -> bool:
+    moment = row["doc"].get("updated_at") or row["doc"]["created_at"]
+    return bool(datetime.fromisoformat(moment) >= row["ledger_at"])
+
+
+def _with_what_the_owner_has(row: Any) -> Any:
+    told = gateway.read_models.orders.shown(row)
+    return {**(row.get("doc") or {}), **told}
+
+
+def _forgets_later_ones(flush: Any) -> Any:
+    async def flushing(connection: Any, context: Any) -> None:
+        if context.hooks:
+            first = context.hooks[0].event_id
+            context.hooks = [one for one in context.hooks if one.event_id == first]
+            kept = {one.hook_id for one in context.hooks}
+            context.deliveries = [one for one in context.deliveries if one.hook_id in kept]
+        await flush(connection, context)
+
+    return flushing
+
+
+def _flushes_less(initialize: Any) -> Any:
+    def initializing(consumer: Any, *arguments: Any, **named: Any) -> None:
+        if named.get("flush") is webhooks.handlers.flush:
+            named["flush"] = _forgets_later_ones(webhooks.handlers.flush)
+        initialize(consumer, *arguments, **named)
+
+    return initializing
+
+
+def _whenever_it_was(decide: Any) -> Any:
+    def deciding(state: Any, *rest: Any) -> Any:
+        if state is not None:
+            state = state.model_copy(update={"caused_at": None, "caused_by": None})
+        return decide(state, *rest)
+
+    return deciding
+
+
 MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "records that were taken before are taken again": (
         (Consumer, "_fresh"),
@@ -142,6 +188,27 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "the engine answers 500 when its session ends": (
         (runtime.requests, "INFRASTRUCTURE_ERRORS"),
         lambda _: (OSError,),
+    ),
+    "an order's owner counts by its own clock": (
+        (gateway.read_models.orders, "_has_taken_over"),
+        lambda _: _by_its_own_clock,
+    ),
+    "an order that was given back shows what its owner still has": (
+        (gateway.views, "shown"),
+        lambda _: _with_what_the_owner_has,
+    ),
+    "customers let an older fact replace a newer one": (
+        (customers.handlers, "decide_apply_fact"),
+        _whenever_it_was,
+    ),
+    "a reaction says that a read model is there": (
+        (ReactionConsumer, "feeds_read_models"),
+        lambda _: True,
+    ),
+    "whoever changes nothing is told of no position": ((Batch, "find"), lambda _: _nothing),
+    "webhooks of a batch's later events are forgotten": (
+        (ReactionConsumer, "__init__"),
+        _flushes_less,
     ),
     "one more than the limit is given": ((Account, "left_under"), lambda _: _unlimited),
 }

@@ -28,7 +28,7 @@ RESTART_S_MAX = 3
 FETCH_RECORDS_MAX = 6
 IDLE_S_MAX = 0.25
 PUBLISHERS = {"ledger", "campaigns", "customers", "webhooks"}
-CARE_S = 1.0
+CARE_S = 2.0
 
 
 class Killed(BaseException):

@@ -84,6 +84,7 @@ PROJECTIONS = {
 }
 PUBLISHED = ("ledger", "campaigns", "customers", "webhooks")
 """Whose logs are real; the gateway's own is stood in for."""
+LEDGER = [topic_names.events("ledger")]
 DEFINING = ("gateway", "campaigns")
 SIZE = 60
 
@@ -494,8 +495,14 @@ class World:
             found += [f"read after {reading.operation}: {wrong}"] if wrong else []
         for key in readings.orders():
             row = self._schemas["gateway"].tables["orders"].get(key)
-            wrong = "is not there" if row is None else readings.at_the_end(*key, shown_order(row))
-            found += [f"{key}: {wrong}"] if wrong else []
+            owned = self._schemas["customers"].tables["aggregates"].get((key[0], f"order-{key[1]}"))
+            shown = {
+                "gateway": row and shown_order(row),
+                "customers": owned and owned["state"]["order"],
+            }
+            for service, order in shown.items():
+                wrong = "is not there" if order is None else readings.at_the_end(*key, order)
+                found += [f"{service}, {key}: {wrong}"] if wrong else []
         return found
 
 
@@ -529,7 +536,7 @@ def _build(service: str) -> Service:
     if service == "gateway":
         # No service reacts to a topic that it also folds, and waits for; the runtime lets it. The reaction
         # is ahead of the read model, or behind it: only the read model says what can be read.
-        beside = ReactionConsumer({RedemptionSucceeded: Handler(_nothing)}, gateway_app.TOPICS)
+        beside = ReactionConsumer({RedemptionSucceeded: Handler(_nothing)}, LEDGER)
         beside.bind(built)
         built.consumers.append(beside)
     return built
