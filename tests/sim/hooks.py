@@ -36,9 +36,11 @@ def _named(event: Event) -> Iterator[str]:
         if event.amount > 0:
             yield "voucher.gift.balance_added"
     elif isinstance(event, RedemptionSucceeded | RedemptionRolledBack):
-        is_redeemed = isinstance(event, RedemptionSucceeded)
-        parent = event.parent_id if is_redeemed else event.parent_rollback_id
-        name = "redemption.succeeded" if is_redeemed else "redemption.rollback.succeeded"
+        name, parent = (
+            ("redemption.succeeded", event.parent_id)
+            if isinstance(event, RedemptionSucceeded)
+            else ("redemption.rollback.succeeded", event.parent_rollback_id)
+        )
         yield from [name] * (len(event.items) + (parent is not None))
         credited = [one for item in event.items for one in item.posted if one.unit == "credit"]
         yield from [CREDITS] * len(credited)
