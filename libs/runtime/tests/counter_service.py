@@ -82,7 +82,8 @@ async def count(unit: Unit, command: Count) -> JsonObject:
     state = await unit.load(COUNTER, command.name)
     if (state.total if state else 0) + command.by > 10:
         raise TooMuch(f"name: {command.name}")
-    counted = [Counted(name=command.name, by=command.by)] if command.by else []
+    is_new = state is None or command.by != 0
+    counted = [Counted(name=command.name, by=command.by)] if is_new else []
     counter = unit.append(COUNTER, command.name, *counted)
     return {"total": counter.total}
 
