@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import customers.handlers
 import engine.domain.stack
 import engine.projections
 import gateway.read_models.orders
@@ -133,15 +132,6 @@ def _flushes_less(initialize: Any) -> Any:
     return initializing
 
 
-def _whenever_it_was(decide: Any) -> Any:
-    def deciding(state: Any, *rest: Any) -> Any:
-        if state is not None:
-            state = state.model_copy(update={"caused_at": None, "caused_by": None})
-        return decide(state, *rest)
-
-    return deciding
-
-
 MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "records that were taken before are taken again": (
         (Consumer, "_fresh"),
@@ -196,10 +186,6 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "an order that was given back shows what its owner still has": (
         (gateway.views, "shown"),
         lambda _: _with_what_the_owner_has,
-    ),
-    "customers let an older fact replace a newer one": (
-        (customers.handlers, "decide_apply_fact"),
-        _whenever_it_was,
     ),
     "a reaction says that a read model is there": (
         (ReactionConsumer, "feeds_read_models"),
