@@ -19,7 +19,8 @@ class Positions:
 
     def __init__(self) -> None:
         self._applied: dict[Key, int] = {}
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}
+        """In the order of their coming: the simulation repeats a run step by step."""
         self._waiters = 0
         self._awaited = asyncio.Event()
         self.read_stored: ReadStored | None = None
@@ -85,11 +86,11 @@ class Positions:
 
     async def _next_batch(self) -> None:
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = None
         try:
             async with asyncio.timeout(POLL_S):
                 await event.wait()
         except TimeoutError:
             return
         finally:
-            self._waiting.discard(event)
+            self._waiting.pop(event, None)
