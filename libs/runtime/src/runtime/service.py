@@ -234,10 +234,9 @@ class Service:
                 await worker(self)
             except Exception:
                 logger.exception("worker_failed", worker=getattr(worker, "__name__", str(worker)))
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, 5.0)
-            else:
-                return
+            # One that returns has lost what it listened to; it is endless, and begins anew as well.
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 5.0)
 
     async def _stored_positions(self, keys: Iterable[Key]) -> Mapping[Key, int]:
         names = [one.name for one in self.consumers if isinstance(one, ProjectionConsumer)]
