@@ -60,7 +60,8 @@ async def measure(kafka: str, database_url: str, codes: int, count: int = COMMAN
     try:
         return await _count_replies(settings, count)
     finally:
-        process.send_signal(signal.SIGINT)  # py-spy writes what it saw on this one only
+        # Its group: py-spy writes what it saw on this signal alone, and leaves the ledger running.
+        os.killpg(process.pid, signal.SIGINT)
         process.wait()
 
 
@@ -76,7 +77,7 @@ def _start(settings: Settings) -> "subprocess.Popen[bytes]":
     if os.environ.get("PROFILE"):
         spy = ["py-spy", "record", "--format", "raw", "--nonblocking", "--rate", "200"]
         command = [*spy, "--output", os.environ["PROFILE"], "--", *command]
-    return subprocess.Popen(command, cwd=ROOT, env=environment)
+    return subprocess.Popen(command, cwd=ROOT, env=environment, process_group=0)
 
 
 async def _produce(settings: Settings, codes: int, count: int) -> None:

@@ -17,8 +17,9 @@ from runtime.read_model import parse_event
 _POSTINGS = TypeAdapter(list[Posting])
 Key = tuple[str, str]
 """Project and the name of the thing."""
-SESSION_LOCK = 3
-"""The class of advisory locks of sessions; 1 and 2 are the log's (runtime.event_store)."""
+SESSION_LOCK = 4
+"""The class of advisory locks of sessions; 1 and 2 are the log's (runtime.event_store), 3 that of replies
+(runtime.rpc)."""
 
 
 class Hold(NamedTuple):
