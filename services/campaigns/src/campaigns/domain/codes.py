@@ -1,5 +1,6 @@
 """Codes: what a pattern allows, and how random bytes become codes. No randomness of its own."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import Any, NamedTuple
@@ -105,11 +106,17 @@ def caseless(pattern: CodePattern) -> CodePattern:
 
 
 def bytes_needed(pattern: CodePattern, count: int) -> int:
-    """Return how many random bytes make ``count`` codes, with room for those that are rejected."""
+    """Return how many random bytes make ``count`` codes, with room for those that are rejected.
+
+    Of n characters so many bytes more are rejected than expected: eight standard deviations of the negative
+    binomial distribution, which no test and no merchant meets.
+    """
     size = len(pattern.charset)
-    usable = _BYTE_VALUES - _BYTE_VALUES % size
+    rejected = _BYTE_VALUES % size
+    usable = _BYTE_VALUES - rejected
     characters = count * pattern.slots
-    return characters * _BYTE_VALUES // usable + characters // 20 + 64
+    deviation = math.isqrt(characters * rejected * _BYTE_VALUES) // usable + 1
+    return characters * _BYTE_VALUES // usable + 8 * deviation + 64
 
 
 def draw_codes(pattern: CodePattern, random_bytes: bytes, count: int) -> list[str]:
