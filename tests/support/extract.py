@@ -88,6 +88,21 @@ def _mend(schemas: dict[str, Any]) -> None:
     tier = schemas["6_res_validate_promotion_object"]["properties"]
     tier["valid"] = {"type": "boolean"}
     tier["categories"] = {"type": "array", "items": {"$ref": "#/components/schemas/Category"}}
+    _add_replacing(schemas)
+    stacking = schemas["StackingRules"]["properties"]
+    stacking["applicable_redeemables_per_category_limit"]["nullable"] = True
+
+
+def _add_replacing(node: Any) -> None:
+    """Add the effect REPLACE_ITEMS, which the document explains (`application_details`) but does not list."""
+    if isinstance(node, list):
+        if "ADD_SAME_ITEMS" in node and "REPLACE_ITEMS" not in node:
+            node.append("REPLACE_ITEMS")
+        for one in node:
+            _add_replacing(one)
+    elif isinstance(node, dict):
+        for one in node.values():
+            _add_replacing(one)
 
 
 def _body(told: Any) -> Any:
