@@ -1,5 +1,6 @@
 """Threats to prices and rules (docs/security.md), each by the number it has there."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -83,3 +84,34 @@ def test_T16_what_a_caller_says_of_totals_changes_none(
         total = sum(quantity * price for quantity, price in lines)
         assert honest["order"]["amount"] == total
         assert 0 <= honest["order"]["total_amount"] <= total
+
+
+def off(items: list[Json], percent: float, effect: str) -> int:
+    """Return what a percentage takes off these lines."""
+    discount = {"type": "PERCENT", "percent_off": percent, "effect": effect}
+    definition = {"type": "DISCOUNT_VOUCHER", "discount": discount}
+    request = {"redeemables": [{"object": "voucher", "id": "C"}], "order": {"items": items}}
+    snapshot = make_snapshot({"vouchers": {"C": {"definition": definition}}}, {"request": request})
+    return int(validate(snapshot, "valid_1")["order"].get("total_discount_amount", 0))
+
+
+@pytest.mark.parametrize(("percent", "whole"), [(0.4, 2), (0.1, 1), (0.5, 3), (50, 250)])
+def test_T17_small_parts_are_rounded_together(percent: float, whole: int) -> None:
+    cents = [{"product_id": f"p{n}", "quantity": 1, "price": 1} for n in range(500)]
+    assert off(cents, percent, "APPLY_TO_ORDER") == whole, "once, however many lines there are"
+    assert (
+        off([{"product_id": "p", "quantity": 500, "price": 1}], percent, "APPLY_TO_ITEMS") == whole
+    )
+
+
+@given(
+    prices=st.lists(st.integers(0, 500), min_size=1, max_size=20),
+    thousandths=st.integers(1, 99_999),
+)
+def test_T17_a_line_of_its_own_gains_half_a_minor_unit_at_most(
+    prices: list[int], thousandths: int
+) -> None:
+    items = [{"product_id": f"p{n}", "price": price} for n, price in enumerate(prices)]
+    taken = off(items, thousandths / 1_000, "APPLY_TO_ITEMS")
+    exact = Fraction(sum(prices) * thousandths, 100_000)
+    assert abs(taken - exact) <= Fraction(len(prices), 2)

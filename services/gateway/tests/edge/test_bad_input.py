@@ -1,6 +1,7 @@
 """Whatever is sent gets an answer in the API's shape, never a fault, and reaches no service."""
 
 import asyncio
+import gzip
 import re
 from typing import Any
 
@@ -124,6 +125,15 @@ async def test_nul_is_refused_wherever_it_stands(front: Front) -> None:
     # An escaped backslash before u0000 is ordinary text.
     answer = await front.send("POST", "/v1/customers", keys.server, raw=b'{"name": "\\\\u0000"}')
     assert_refused(answer, 503, "service_unavailable")
+
+
+async def test_a_compressed_body_is_not_unpacked(front: Front) -> None:
+    keys = await front.project()
+    bomb = gzip.compress(b'{"name": "' + b"x" * 50_000_000 + b'"}')
+    assert len(bomb) < 100_000
+    answer = await front.send("POST", "/v1/customers", keys.server, raw=bomb)
+    assert_refused(answer, 400, "invalid_payload", "not JSON")
+    assert front.services.asked == []
 
 
 async def test_other_media_types_are_refused(front: Front) -> None:
