@@ -10,6 +10,7 @@ The gate asks the published numbers, stacking and discounts; the full form asks 
 
 import json
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from tests.chaos.kit import say
-from tests.system import ROOT, Api, Json, System
+from tests.system import ROOT, Answer, Api, Json, System, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -94,7 +95,7 @@ class World:
         return answer.json
 
     def _make(self, name: str, path: str, body: Json) -> Json:
-        made: Json = self._accepted(self.api.call("POST", path, self.real(body)))
+        made: Json = self._accepted(self.ask(path, self.real(body)))
         self.ids[name] = made["id"]
         return made
 
@@ -141,7 +142,7 @@ class World:
             made = self._make(f"v_{name}", path, body)
             for rule in rules:
                 path = f"/v1/validation-rules/{self.real(rule)}/assignments"
-                self._accepted(self.api.call("POST", path, {"voucher": made["id"]}))
+                self._accepted(self.ask(path, {"voucher": made["id"]}))
         else:
             self._make(f"v_{name}", f"/v1/vouchers/{name}", body)
         if not sent.get("active", True):
@@ -161,6 +162,17 @@ class World:
             "validation_rules": sent.get("rules", []),
         }
         self._make(name, f"/v1/promotions/{campaign}/tiers", {"name": name, **body})
+
+    def ask(self, path: str, body: Json) -> Answer:
+        """Send a request, again with its key while it is undecided."""
+        key = uuid.uuid4().hex
+
+        def decided() -> Answer | None:
+            answer = self.api.call("POST", path, body, key=key)
+            return answer if answer.status != 503 else None
+
+        answer: Answer = wait_until(decided, "an answer", 60)
+        return answer
 
     def real(self, value: Any) -> Any:
         """Return the value with the project's ids where the case has names."""
@@ -252,16 +264,19 @@ def _answer(world: World, when: Json) -> Json:
         body = {name: value for name, value in request.items() if name != "redeemables"}
         body |= {"scenario": when.get("scenario", "ALL")}
         body["options"] = world.real({"limit": 50, **when.get("options", {})})
-        answer = world.api.call("POST", "/v1/qualifications", body)
+        answer = world.ask("/v1/qualifications", body)
     else:
         named = [{"object": "voucher", **one} for one in request["redeemables"]]
         body = {**request, "redeemables": named}
-        answer = world.api.call("POST", "/v1/validations", body)
+        answer = world.ask("/v1/validations", body)
     told = world.told(_without_what_is_drawn(answer.json))
     if answer.status >= 400:
         return {"refused": told}
     if when.get("do") == "qualify":
         data = told["redeemables"]["data"]
+        if "sorting_rule" not in when.get("options", {}):
+            # The newest is first; a case names things from z to a.
+            data.sort(key=lambda one: str(one["id"]), reverse=True)
         return {"offered": [one["id"] for one in data], "redeemables": data}
     return dict(told)
 
