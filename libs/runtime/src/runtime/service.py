@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,9 @@ OFFSET_CARE_S = 1.0
 CATCH_UP_POLL_S = 0.05
 IDEMPOTENCY_CLEANING_S = 300.0
 CANCELLED_AGAIN_S = 2.0
+WORKER_PAUSE_S = 0.1
+WORKER_PAUSE_S_MAX = 5.0
+"""A worker that ended begins anew after a pause; one that ends again and again, after an ever longer one."""
 RELAY_DRAIN_S = 3.0
 """How long a service that stops goes on publishing; what is left is published by the next process."""
 
@@ -228,15 +232,18 @@ class Service:
         self._tasks.append(asyncio.create_task(work))
 
     async def _supervise(self, worker: Worker) -> None:
-        delay = 0.1
+        delay = WORKER_PAUSE_S
         while True:
+            started = time.monotonic()
             try:
                 await worker(self)
             except Exception:
                 logger.exception("worker_failed", worker=getattr(worker, "__name__", str(worker)))
             # One that returns has lost what it listened to; it is endless, and begins anew as well.
+            if time.monotonic() - started > WORKER_PAUSE_S_MAX:
+                delay = WORKER_PAUSE_S
             await asyncio.sleep(delay)
-            delay = min(2 * delay, 5.0)
+            delay = min(2 * delay, WORKER_PAUSE_S_MAX)
 
     async def _stored_positions(self, keys: Iterable[Key]) -> Mapping[Key, int]:
         names = [one.name for one in self.consumers if isinstance(one, ProjectionConsumer)]
