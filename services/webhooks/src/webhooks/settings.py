@@ -6,6 +6,8 @@ UPSTREAM_SCHEDULE = "60,120,240,480,960,1920,3840,7680,15360,30720,61440,86400"
 
 
 class Settings(RuntimeSettings):
+    event_batch_interval_s: float = 0.0
+    """Batches are not held apart here: a shop waits for its webhook (docs/adr/0017)."""
     tessera_allow_private_webhooks: bool = False
     """Let endpoints be private addresses, plain HTTP and any port: for local development only."""
     webhook_ports: str = "443,8443"
