@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
+
 from bench.load import Client, stack
 from bench.machine import service_processes
 
@@ -89,7 +91,10 @@ async def _work(client: Client, codes: list[str], done: asyncio.Event) -> tuple[
 
     async def one(number: int) -> int:
         body = stack(codes[number % len(codes)], number)
-        status, _ = await client.call("POST", "/v1/redemptions", body)
+        try:
+            status, _ = await client.call("POST", "/v1/redemptions", body)
+        except (TimeoutError, aiohttp.ClientError):
+            return 0
         return status
 
     while not done.is_set():

@@ -4,8 +4,9 @@ Here stands only what JSON type a property has, so that nothing odd reaches a co
 means is for the service that owns it to judge. The same table makes the OpenAPI document.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -110,16 +111,34 @@ TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def parse_json(raw: bytes) -> Any:
-    """Return the body; refuses what is no JSON, nested too deeply, or not storable."""
+    """Return the body; refuses what is no JSON, nested too deeply, ambiguous, or not storable."""
     if _depth(raw) > limits.BODY_DEPTH_MAX:
         raise InvalidPayload(f"The body is nested more than {limits.BODY_DEPTH_MAX} levels deep")
     try:
         body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        NAMES_ONCE.decode(raw.decode())
+    except json.JSONDecodeError as error:  # orjson's own is one of them
         raise InvalidPayload(f"The body is not JSON: {error}") from None
     if b"\\u0000" in raw:
         _refuse_nul("", body)
     return body
+
+
+def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> JsonObject:
+    """Refuse an object in which a name stands twice: readers differ in which counts (RFC 8259, 4)."""
+    names = dict(members)
+    if len(names) == len(members):
+        return names
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise payload.refuse(name, "stands more than once in one object")
+        seen.add(name)
+    return names
+
+
+NAMES_ONCE = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str)
+"""Reads names only; values, which it leaves as text, are read by orjson, which cannot tell of names."""
 
 
 def _depth(raw: bytes) -> int:

@@ -43,6 +43,23 @@ def test_what_python_writes_is_read_unless_it_is_deep_or_has_a_nul(value: Any, m
         assert parse_json(raw) == value
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"amount": 1, "amount": 1000000}',
+        b'{"order": {"items": [{"amount": 1, "price": 2.5, "\\u0061mount": 1000000}]}}',
+    ],
+)
+def test_T13_a_name_that_stands_twice_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="amount: stands more than once"):
+        parse_json(raw)
+
+
+def test_the_same_name_in_two_objects_is_read() -> None:
+    raw = b'[{"a": {"a": 1}}, {"a": 12345678901234567}, {"\\ud83d\\ude00": -0.5e-3}]'
+    assert parse_json(raw) == orjson.loads(raw)
+
+
 def texts_of(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
