@@ -19,7 +19,7 @@ import pytest
 
 from tests.chaos.journal import Journal, Load, judge
 from tests.chaos.kit import report, rows, say
-from tests.system import System, wait_until
+from tests.system import Api, System, wait_until
 
 pytestmark = [
     pytest.mark.chaos,
@@ -126,6 +126,13 @@ def _goes_on(load: Load) -> float:
     return time.monotonic() - freed
 
 
+def _writes_stop_and_reads_go_on(load: Load, reader: Api, code: str) -> None:
+    wait_until(lambda: _refused(load), "writes are refused", RECOVERED_S)
+    for _ in range(5):
+        shown = reader.must("GET", f"/v1/vouchers/{code}")
+        assert shown["redemption"]["quantity"] == 3, "reads go on"
+
+
 def test_r29_no_room_for_tables(system: System) -> None:
     reader = system.project()
     code = reader.voucher(quantity=3)
@@ -135,10 +142,7 @@ def test_r29_no_room_for_tables(system: System) -> None:
         with load:
             load.wait_for_calls(20)
             disk.fill()
-            wait_until(lambda: _refused(load), "writes are refused", RECOVERED_S)
-            for _ in range(5):
-                shown = reader.must("GET", f"/v1/vouchers/{code}")
-                assert shown["redemption"]["quantity"] == 3, "reads go on"
+            _writes_stop_and_reads_go_on(load, reader, code)
             disk.free()
             took_s = _goes_on(load)
             load.wait_for_calls(20)
@@ -156,10 +160,7 @@ def test_r29_no_room_for_topics(system: System) -> None:
         with load:
             load.wait_for_calls(20)
             disk.fill()
-            wait_until(lambda: _refused(load), "writes are refused", RECOVERED_S)
-            for _ in range(5):
-                shown = reader.must("GET", f"/v1/vouchers/{code}")
-                assert shown["redemption"]["quantity"] == 3, "reads go on"
+            _writes_stop_and_reads_go_on(load, reader, code)
             ended = system.state.process("kafka") is None
             disk.free()
             assert system.infra, "started again, if it has ended"

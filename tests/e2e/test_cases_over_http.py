@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.testing import MISSING, reach
 from tests.chaos.kit import say
 from tests.system import ROOT, Answer, Api, Json, System, wait_until
 
@@ -39,7 +40,6 @@ OF_A_DAY = re.compile(
     r"20\d\d-|TODAY|NOW|\$(today|tomorrow|yesterday|this_|last_|next_|dow|timeframe)"
 )
 DRAWN = {"request_id", "created_at"}
-MISSING = object()
 
 
 class NotSavedError(Exception):
@@ -289,19 +289,6 @@ def _without_what_is_drawn(value: Any) -> Any:
     return [_without_what_is_drawn(one) for one in value] if isinstance(value, list) else value
 
 
-def _reach(value: Any, path: str) -> Any:
-    for part in str(path).split("."):
-        if isinstance(value, list) and part == "length":
-            value = len(value)
-        elif isinstance(value, list):
-            value = value[int(part)] if int(part) < len(value) else MISSING
-        elif isinstance(value, dict):
-            value = value.get(part, MISSING)
-        else:
-            return MISSING
-    return value
-
-
 def _check(worlds: Worlds, case: Json) -> None:
     reason = _why_not(case)
     if not reason:
@@ -316,8 +303,8 @@ def _check(worlds: Worlds, case: Json) -> None:
     answer = _answer(world, case["when"])
     then = _without_what_is_drawn(case["then"])
     absent = then.pop("absent", [])
-    assert {path: _reach(answer, path) for path in then} == then, answer
-    assert [path for path in absent if _reach(answer, path) is not MISSING] == [], answer
+    assert {path: reach(answer, path) for path in then} == then, answer
+    assert [path for path in absent if reach(answer, path) is not MISSING] == [], answer
 
 
 OF_GATE = [one for one in _load() if one[0].startswith(OF_THE_GATE)]

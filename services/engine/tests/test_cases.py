@@ -16,10 +16,9 @@ from contracts.errors import DomainError
 from engine.domain.plan import plan
 from engine.domain.sessions import place_hold
 from engine.domain.validate import validate
-from engine.testing import NOW, drawn_ids, make_snapshot, qualify
+from engine.testing import MISSING, NOW, drawn_ids, make_snapshot, qualify, reach
 
 CASES = Path(__file__).parent / "cases"
-MISSING = object()
 
 
 def _load() -> list[Any]:
@@ -55,25 +54,12 @@ def _answer(case: dict[str, Any]) -> Any:
         return {"refused": error.body().model_dump(exclude_none=True)}
 
 
-def _reach(value: Any, path: str) -> Any:
-    for part in str(path).split("."):
-        if isinstance(value, list) and part == "length":
-            value = len(value)
-        elif isinstance(value, list):
-            value = value[int(part)] if int(part) < len(value) else MISSING
-        elif isinstance(value, dict):
-            value = value.get(part, MISSING)
-        else:
-            return MISSING
-    return value
-
-
 @pytest.mark.parametrize("case", _load())
 def test_case(case: dict[str, Any]) -> None:
     answer = _answer(case)
     then = dict(case["then"])
     absent = then.pop("absent", [])
     expected = {path: value for path, value in then.items()}
-    found = {path: _reach(answer, path) for path in expected}
+    found = {path: reach(answer, path) for path in expected}
     assert found == expected, answer
-    assert [path for path in absent if _reach(answer, path) is not MISSING] == [], answer
+    assert [path for path in absent if reach(answer, path) is not MISSING] == [], answer

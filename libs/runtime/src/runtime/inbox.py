@@ -503,9 +503,7 @@ class Consumer:
                 partition=record.partition,
                 offset=record.offset,
                 status=status,
-                reason=reason.partition("(")[
-                    0
-                ],  # a refusal's words, which name codes, are in the row
+                reason=reason.partition("(")[0],  # its words, which name codes, are in the row
                 correlation_id=correlation_id(read.envelope),
             )
             await connection.execute(

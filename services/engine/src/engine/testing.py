@@ -214,3 +214,21 @@ def _collection(sent: Json) -> Collection:
 def customer_id(source_id: str) -> str:
     """The id of a customer in the cases' project."""
     return ids.customer_id(PROJECT, source_id)
+
+
+MISSING = object()
+"""What :func:`reach` finds where there is nothing."""
+
+
+def reach(value: Any, path: str) -> Any:
+    """Return what stands at a case's path: names, places in lists, and ``length``, between dots."""
+    for part in str(path).split("."):
+        if isinstance(value, list) and part == "length":
+            value = len(value)
+        elif isinstance(value, list):
+            value = value[int(part)] if int(part) < len(value) else MISSING
+        elif isinstance(value, dict):
+            value = value.get(part, MISSING)
+        else:
+            return MISSING
+    return value
