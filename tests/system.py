@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import httpx
 
 from tessera_stack import services, start_infra
@@ -25,6 +26,8 @@ DIRECTORY = Path(os.environ.get("TESSERA_STACK_DIR", ROOT / ".local" / "test"))
 ENV_FILE = Path(os.environ.get("TESSERA_ENV_FILE", DIRECTORY / "env"))
 CRASH_DIRECTORY = DIRECTORY / "crash"
 Json = dict[str, Any]
+Request = tuple[str, str, Json, str]
+"""Method, path, body and idempotency key; without a key, an empty text."""
 
 
 class System:
@@ -214,7 +217,12 @@ class Answer(NamedTuple):
 
     status: int
     json: Any
-    headers: httpx.Headers
+    headers: Mapping[str, str]
+
+    @property
+    def is_definite(self) -> bool:
+        """Whether the request was decided: after 503 or 429 it is repeated with its key."""
+        return self.status not in {429, 503}
 
     @property
     def key(self) -> str:
@@ -266,37 +274,33 @@ class Api:
         assert 200 <= answer.status < 300, (method, path, answer.status, answer.json)
         return answer.json
 
-    async def at_once(
-        self,
-        requests: list[tuple[str, str, Json, str]],
-        *,
-        retries: int = 0,
-    ) -> list[Answer]:
-        """Send requests ``(method, path, body, key)`` at the same moment.
+    @asynccontextmanager
+    async def callers(self, count: int) -> AsyncIterator["Callers"]:
+        """Yield a connection for each of so many callers."""
+        async with aiohttp.ClientSession(
+            self.url,
+            headers=self.headers,
+            connector=aiohttp.TCPConnector(limit=count),
+            timeout=aiohttp.ClientTimeout(total=60),
+        ) as session:
+            yield Callers(session)
+
+    async def at_once(self, requests: list[Request], *, retries: int = 0) -> list[Answer]:
+        """Send requests at the same moment.
 
         With ``retries`` an indefinite answer (503, 429, lost connection) is repeated with its key.
         """
-        limits = httpx.Limits(max_connections=len(requests), max_keepalive_connections=None)
-        async with httpx.AsyncClient(
-            base_url=self.url, headers=self.headers, timeout=60, limits=limits
-        ) as client:
 
-            async def send(method: str, path: str, body: Json, key: str) -> Answer:
-                for attempt in range(retries + 1):
-                    try:
-                        response = await client.request(
-                            method, path, json=body, headers={"Idempotency-Key": key} if key else {}
-                        )
-                    except httpx.TransportError:
-                        if attempt == retries:
-                            raise
-                    else:
-                        if response.status_code not in {429, 503} or attempt == retries:
-                            return Answer(response.status_code, response.json(), response.headers)
-                    await asyncio.sleep(0.25)
-                raise AssertionError("unreachable")
+        async def send(callers: Callers, request: Request) -> Answer:
+            for attempt in range(retries + 1):
+                answer = await callers.ask(request)
+                if answer is not None and (answer.is_definite or attempt == retries):
+                    return answer
+                await asyncio.sleep(0.25)
+            raise AssertionError(f"no answer: {request}")
 
-            answers = list(await asyncio.gather(*(send(*request) for request in requests)))
+        async with self.callers(len(requests)) as callers:
+            answers = list(await asyncio.gather(*(send(callers, one) for one in requests)))
         _assert_all_valid(requests, answers)
         return answers
 
@@ -321,7 +325,25 @@ class Api:
         )
 
 
-def _assert_all_valid(requests: list[tuple[str, str, Json, str]], answers: list[Answer]) -> None:
+class Callers:
+    """Many callers in one process. Not through httpx: its pool looks at all connections at each request, and
+    of 500 callers it takes longer than the system that they ask."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def ask(self, request: Request) -> Answer | None:
+        """Send a request; None if the connection is lost before its answer is there."""
+        method, path, body, key = request
+        headers = {"Idempotency-Key": key} if key else {}
+        try:
+            async with self._session.request(method, path, json=body, headers=headers) as response:
+                return Answer(response.status, await response.json(), response.headers)
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError):
+            return None
+
+
+def _assert_all_valid(requests: list[Request], answers: list[Answer]) -> None:
     """Check the 2xx bodies, each different one once: repeated requests are answered the same."""
     seen = set()
     for (method, path, _, _), answer in zip(requests, answers, strict=True):

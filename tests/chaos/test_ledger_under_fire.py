@@ -20,12 +20,11 @@ import httpx
 import pytest
 
 from tests.chaos.kit import is_ready, load_factor, report, rows, say, send_signal
-from tests.system import Answer, Api, Json, System, cart, run, wait_until
+from tests.system import Answer, Api, Callers, Json, Request, System, cart, run, wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3").split(",")]
-Request = tuple[str, str, Json, str]
 
 
 @pytest.fixture(autouse=True)
@@ -107,8 +106,7 @@ def test_r02_a_hundred_uses_five_hundred_clients_and_no_fault(system: System, ap
     p99 = sorted(took)[int(len(took) * 0.99)]
     say(f"R02: p99 {p99:.2f} s at a load of {load_factor():.1f} per core")
     report("R02", clients=500, p99_s=round(p99, 2), lost=0)
-    # Five hundred connections of one Python client share the two cores: the figure is reported.
-    assert p99 <= 60
+    assert p99 <= 30, "two seconds are promised on a quiet machine: the report shows what it was"
     log = rows(
         system,
         "SELECT type FROM ledger.events WHERE project_id = $1 ORDER BY position",
@@ -231,28 +229,19 @@ def _client(api: Api, connections: int) -> Iterator[httpx.AsyncClient]:
 async def _until_definite(api: Api, requests: list[Request], answers: list[Answer]) -> list[float]:
     """Send all at once, each until its answer is definite; returns what each took."""
 
-    async def send(client: httpx.AsyncClient, request: Request) -> float:
-        method, path, body, key = request
+    async def send(callers: Callers, request: Request) -> float:
         started = time.monotonic()
         while time.monotonic() - started < 180:
-            try:
-                response = await client.request(
-                    method, path, json=body, headers={"Idempotency-Key": key}
-                )
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
-                continue
-            if response.status_code in {429, 503}:
-                assert "retry-after" in response.headers
-                await asyncio.sleep(0.2)
-                continue
-            answers.append(Answer(response.status_code, response.json(), response.headers))
-            return time.monotonic() - started
+            answer = await callers.ask(request)
+            if answer is not None and answer.is_definite:
+                answers.append(answer)
+                return time.monotonic() - started
+            assert answer is None or "retry-after" in answer.headers
+            await asyncio.sleep(0.2)
         raise AssertionError(f"no definite answer: {request}")
 
-    with _client(api, len(requests)) as client:
-        async with client:
-            return list(await asyncio.gather(*(send(client, one) for one in requests)))
+    async with api.callers(len(requests)) as callers:
+        return list(await asyncio.gather(*(send(callers, one) for one in requests)))
 
 
 async def _cut_all(api: Api, requests: list[Request], chance: random.Random) -> None:
