@@ -32,7 +32,11 @@ def test_shape(derive, prefix):
 @given(st.lists(st.tuples(TEXT, TEXT), unique=True, max_size=20))
 def test_other_names_have_other_ids(names):
     for derive, _ in DERIVATIONS:
-        assert len({derive(*name) for name in names}) == len(names)
+        if derive is ids.voucher_id:  # Two ways to write one code are one name.
+            told_apart = {(project, ids.canonical_code(project, code)) for project, code in names}
+        else:
+            told_apart = set(names)
+        assert len({derive(*name) for name in names}) == len(told_apart)
 
 
 @given(TEXT, TEXT)

@@ -172,6 +172,35 @@ async def test_names_and_codes_are_unique_in_a_project_and_free_in_another(harne
     assert other.body["voucher"]["id"] == ids.voucher_id("p2", "HELLO")
 
 
+@pytest.mark.parametrize("project", ["proj_1", "proj_ci_1"])
+async def test_T13_a_code_that_looks_like_another_is_that_code(harness, project):
+    assert (await harness.command(project, voucher("CAF\u00c9-10"))).status == 200
+    before = len(harness.appended)
+    for twin in ("CAFE\u0301-10", "\uff23AF\u00c9-10", "C\u0410F\u00c9-10", "\u0421AF\u00c9-10"):
+        taken = await harness.command(project, voucher(twin))
+        assert (taken.status, taken.error.key) == (409, "duplicate_found")
+    assert len(harness.appended) == before
+    changed = await harness.command(
+        project, UpdateVoucher(code="CAF\u0415\u0301-10", changes={"metadata": {"a": 1}})
+    )
+    assert changed.body["voucher"]["code"] == "CAF\u00c9-10"
+    assert [row["code"] for row in await harness.rows("codes")] == ["CAF\u00c9-10"]
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u3164", "\ufe0f"])
+async def test_T13_a_code_with_what_nobody_sees_is_refused_by_name(harness, hidden):
+    for command, prop in (
+        (voucher(f"SUM{hidden}MER"), "code"),
+        (voucher(code_config={"prefix": hidden}), "code_config.prefix"),
+        (campaign(voucher={"code_config": {"charset": f"ab{hidden}"}}), "code_config.charset"),
+    ):
+        reply = await harness.command("p1", command)
+        assert (reply.status, reply.error.key) == (400, "invalid_payload")
+        assert prop in reply.error.details
+    assert harness.appended == []
+    assert await harness.rows("codes") == []
+
+
 async def test_a_name_means_the_project_s_own_campaign(harness):
     await harness.command("p1", campaign("camp_1"))
     await harness.command("p2", campaign("camp_2"))

@@ -13,11 +13,15 @@ from campaigns.domain.codes import (
     bytes_needed,
     code,
     code_config,
+    distinct,
     draw_codes,
     list_codes,
     pattern_of,
     pick,
 )
+from contracts import codes as unicode_codes
+from contracts import ids
+from contracts.codes import stands_alone
 from contracts.errors import DomainError
 
 PRINTABLE = st.characters(min_codepoint=33, max_codepoint=0x2FF).filter(str.isprintable)
@@ -25,7 +29,7 @@ CONFIGS = st.fixed_dictionaries(
     {},
     optional={
         "length": st.integers(1, 20),
-        "charset": st.text(PRINTABLE, min_size=1, max_size=60),
+        "charset": st.text(PRINTABLE.filter(stands_alone), min_size=1, max_size=60),
         "prefix": st.text(PRINTABLE, max_size=10),
         "postfix": st.text(PRINTABLE, max_size=10),
         "pattern": st.text(st.sampled_from("#-AB0é"), min_size=1, max_size=20),
@@ -113,7 +117,16 @@ def test_picking_takes_different_ones(codes, number, count):
         ({"charset": "a b"}, "code_config.charset"),
         ({"charset": "a\n"}, "code_config.charset"),
         ({"charset": "".join(chr(256 + n) for n in range(257))}, "code_config.charset"),
+        ({"charset": "ab\u200b"}, "code_config.charset"),
+        ({"charset": "ab\u3164"}, "code_config.charset"),
+        ({"charset": "e\u0301"}, "code_config.charset"),
+        ({"charset": "a\ufb01"}, "code_config.charset"),
+        ({"charset": "s\u00df"}, "code_config.charset"),
+        ({"charset": "\u1100\u1161"}, "code_config.charset"),
         ({"prefix": "\x00"}, "code_config.prefix"),
+        ({"prefix": "A\u202e"}, "code_config.prefix"),
+        ({"postfix": "\ufeff"}, "code_config.postfix"),
+        ({"pattern": "A\u00ad###"}, "code_config.pattern"),
         ({"prefix": "x" * 60, "postfix": "y" * 60}, "code_config"),
         ({"pattern": ["#"]}, "code_config.pattern"),
         ([], "code_config"),
@@ -126,8 +139,64 @@ def test_a_wrong_code_config_is_refused_by_name(config, prop):
     assert refused.value.prop == prop
 
 
-@pytest.mark.parametrize("given_code", ["", " A", "A ", "A\tB", "A\x00B", 5, None, "x" * 101])
+@pytest.mark.parametrize(
+    "given_code", ["", " A", "A ", "A\tB", "A\x00B", 5, None, "x" * 101, "\ud800"]
+)
 def test_a_code_that_cannot_be_typed_is_refused(given_code):
     with pytest.raises(DomainError) as refused:
         code("code", given_code)
     assert refused.value.prop == "code"
+
+
+UNSEEN = [
+    "\u0007",  # a control character
+    "\u00a0",  # a space that is none
+    "\u00ad",  # a hyphen that only shows at the end of a line
+    "\u034f",  # joins graphemes
+    "\u200b",  # no width
+    "\u200d",  # joins letters
+    "\u202e",  # turns the direction
+    "\u2066",  # isolates a direction
+    "\u2800",  # a blank in Braille
+    "\u3164",  # a letter that fills
+    "\ufe0f",  # how the one before is drawn
+    "\ufeff",  # byte order
+    "\uffa0",  # a letter that fills, half as wide
+    "\ue000",  # private
+    "\u0378",  # of no meaning
+    "\U000e0041",  # a tag
+    "\U000e0100",  # how the one before is drawn
+]
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+def test_T13_a_character_that_does_not_show_is_refused(unseen):
+    with pytest.raises(DomainError) as refused:
+        code("code", f"SUM{unseen}MER")
+    assert refused.value.prop == "code"
+    assert "visible" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "shown", ["\u0417\u0418\u041c\u0410-10", "\u590f\u5b63", "cafe\u0301", "\u0928\u093f", "-20%"]
+)
+def test_codes_of_any_script_may_be_given(shown):
+    assert code("code", shown) == shown
+
+
+@pytest.mark.parametrize("project", ["proj_1", "proj_ci_1"])
+def test_T13_of_characters_that_look_alike_one_is_drawn(project):
+    config = code_config("code_config", {"charset": "A\u0410\u0391\uff21B\u0412", "length": 2})
+    assert config["charset"] == "AB"
+    pattern = distinct(project, pattern_of(config))
+    listed = list_codes(pattern, 100)
+    assert len({ids.voucher_id(project, one) for one in listed}) == len(listed) == 4
+
+
+@pytest.mark.parametrize("project", ["proj_1", "proj_ci_1"])
+@given(charset=st.text(st.characters(codec="utf-8"), min_size=1, max_size=6))
+def test_drawn_codes_that_differ_are_different_codes(project, charset):
+    alone = "".join(filter(stands_alone, filter(unicode_codes.is_seen, charset))).replace(" ", "")
+    config = code_config("code_config", {"charset": alone or "x", "length": 3})
+    listed = list_codes(distinct(project, pattern_of(config)), 1000)
+    assert len({ids.voucher_id(project, one) for one in listed}) == len(listed)

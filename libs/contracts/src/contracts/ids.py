@@ -8,6 +8,8 @@ import hashlib
 from functools import lru_cache
 from itertools import product
 
+from contracts import codes
+
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 24
 _THREE_DIGITS = ["".join(digits[::-1]) for digits in product(BASE62, repeat=3)]
@@ -67,7 +69,7 @@ def is_caseless(project_id: str) -> bool:
 
 def canonical_code(project_id: str, code: str) -> str:
     """Return the form by which codes of the project are compared."""
-    return code.casefold() if is_caseless(project_id) else code
+    return codes.compared(code, caseless=is_caseless(project_id))
 
 
 def voucher_id(project_id: str, code: str) -> str:

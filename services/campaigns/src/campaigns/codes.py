@@ -8,7 +8,7 @@ from campaigns import limits, queries
 from campaigns.domain.codes import (
     CodePattern,
     bytes_needed,
-    caseless,
+    distinct,
     draw_codes,
     list_codes,
     pattern_of,
@@ -34,9 +34,7 @@ async def take(
     Codes that are taken are drawn again. Where that does not suffice, a small pattern is searched
     through, so that its last code is found too.
     """
-    pattern = pattern_of(config)
-    if ids.is_caseless(project_id):
-        pattern = caseless(pattern)
+    pattern = distinct(project_id, pattern_of(config))
     taken: list[str] = []
     for _ in range(limits.GENERATION_DRAWS_MAX):
         missing = count - len(taken)

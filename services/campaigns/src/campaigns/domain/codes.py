@@ -6,6 +6,8 @@ from itertools import islice, product
 from typing import Any, NamedTuple
 
 from campaigns import limits
+from contracts import ids
+from contracts.codes import compared, is_seen, stands_alone
 from contracts.errors import JsonObject
 from contracts.payload import Fields, is_storable, json_object, optional, read, refuse, whole_number
 
@@ -13,6 +15,7 @@ LENGTH_DEFAULT = 8
 CHARSET_DEFAULT = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SLOT = "#"
 _BYTE_VALUES = 256
+_SEEN = "must have visible characters only: no control, direction or zero-width ones"
 
 
 class CodePattern(NamedTuple):
@@ -46,16 +49,18 @@ def code(path: str, value: Any) -> str:
         raise refuse(path, "must be a non-empty string")
     if len(value) > limits.CODE_LENGTH_MAX:
         raise refuse(path, f"must have at most {limits.CODE_LENGTH_MAX} characters")
-    if not is_storable(value) or not value.isprintable() or value != value.strip():
-        raise refuse(path, "must have printable characters only, and no spaces at its ends")
+    if not is_storable(value) or not is_seen(value) or value != value.strip():
+        raise refuse(path, f"{_SEEN}, and no spaces at its ends")
     return value
 
 
 def _part(path: str, value: Any) -> str:
     if not isinstance(value, str):
         raise refuse(path, "must be a string")
-    if len(value) > limits.CODE_LENGTH_MAX or not is_storable(value) or not value.isprintable():
-        raise refuse(path, f"must have at most {limits.CODE_LENGTH_MAX} printable characters")
+    if len(value) > limits.CODE_LENGTH_MAX:
+        raise refuse(path, f"must have at most {limits.CODE_LENGTH_MAX} characters")
+    if not is_storable(value) or not is_seen(value):
+        raise refuse(path, _SEEN)
     return value
 
 
@@ -65,9 +70,12 @@ def _charset(path: str, value: Any) -> str:
     characters = "".join(dict.fromkeys(value))
     if not characters or len(characters) > limits.CHARSET_LENGTH_MAX:
         raise refuse(path, f"must have 1 to {limits.CHARSET_LENGTH_MAX} different characters")
-    if not is_storable(characters) or not characters.isprintable() or " " in characters:
-        raise refuse(path, "must have printable characters other than the space only")
-    return characters
+    if not is_storable(characters) or not is_seen(characters) or " " in characters:
+        raise refuse(path, f"{_SEEN}, and no space")
+    if not all(map(stands_alone, characters)):
+        raise refuse(path, "must have characters only that no neighbour and no case changes")
+    first = {compared(one, caseless=False): one for one in reversed(characters)}
+    return "".join(one for one in characters if one in first.values())
 
 
 CODE_CONFIG_FIELDS: Fields = {
@@ -98,10 +106,11 @@ def pattern_of(config: JsonObject | None) -> CodePattern:
     return CodePattern(tuple(pieces), config.get("charset", CHARSET_DEFAULT))
 
 
-def caseless(pattern: CodePattern) -> CodePattern:
-    """Return the pattern without characters that differ from an earlier one by case only."""
-    kept = {character.casefold(): character for character in reversed(pattern.charset)}
-    charset = "".join(one for one in pattern.charset if kept[one.casefold()] == one)
+def distinct(project_id: str, pattern: CodePattern) -> CodePattern:
+    """Return the pattern without characters that the project takes for an earlier one."""
+    first = {ids.canonical_code(project_id, one): one for one in reversed(pattern.charset)}
+    kept = frozenset(first.values())
+    charset = "".join(one for one in pattern.charset if one in kept)
     return pattern._replace(charset=charset)
 
 
