@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
+from aiohttp import ClientConnectorError, web
 from aiohttp.abc import AbstractResolver
 from standardwebhooks import Webhook
 
@@ -31,7 +31,7 @@ from contracts.webhooks import (
 from runtime import clock, secrets
 from runtime.settings import Settings as RuntimeSettings
 from runtime.testing import Harness
-from webhooks import limits, queries
+from webhooks import guard, limits, queries
 from webhooks.app import build
 from webhooks.audit import audit
 from webhooks.guard import FORBIDDEN, open_session
@@ -99,7 +99,7 @@ def settings(leased_settings: RuntimeSettings) -> Settings:
             **leased_settings.model_dump(),
             "tessera_allow_private_webhooks": True,
             "webhook_retry_schedule": "0,0",
-            "webhook_timeout_s": 2.0,
+            "webhook_timeout_s": 30.0,
         }
     )
 
@@ -528,6 +528,26 @@ async def test_a_name_that_leads_inside_gets_no_connection(harness, receiver, gu
         await session.post(f"http://shop.example:{receiver.port}/hooks")
     await session.close()
     assert receiver.hooks == []
+
+
+async def test_r39_a_name_that_changes_between_look_ups_gets_no_connection(receiver, monkeypatch):
+    """Public for who checks, private for who connects: what was checked is what is connected to."""
+    tried = []
+
+    def refuse(address):
+        tried.append(address[4][0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(guard, "guarded_socket", refuse)
+    names = Names(["8.8.8.8"], ["127.0.0.1"])
+    session = open_session(timeout_s=30.0, is_private_allowed=False, resolver=names)
+    with pytest.raises(ClientConnectorError):
+        await session.post(f"http://shop.example:{receiver.port}/hooks")
+    assert tried == ["8.8.8.8"]
+    with pytest.raises(OSError, match=FORBIDDEN):
+        await session.post(f"http://shop.example:{receiver.port}/hooks")
+    await session.close()
+    assert (tried, receiver.hooks) == (["8.8.8.8"], [])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])
