@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 from tests.chaos.kit import rows, say
-from tests.system import DIRECTORY, Api, Json, System, cart
+from tests.system import DIRECTORY, Api, Json, System, cart, wait_until
 
 CALL_S = 12.0
 """The gateway answers within ten seconds, whatever has failed."""
@@ -121,6 +121,16 @@ class Load:
         deadline = time.monotonic() + timeout_s
         while len(self.journal.calls) < wanted and time.monotonic() < deadline:
             time.sleep(0.05)
+
+    def until_served(self, timeout_s: float = 90) -> float:
+        """Return the seconds until a redemption that began after now was done."""
+        began = time.monotonic()
+        wait_until(
+            lambda: any(call.began > began for call in self.journal.of("redeem", "ok")),
+            "a redemption goes through again",
+            timeout_s,
+        )
+        return time.monotonic() - began
 
     async def _run(self) -> None:
         async with httpx.AsyncClient(

@@ -20,7 +20,7 @@ from tests.chaos.kit import report, say
 
 pytestmark = pytest.mark.chaos
 
-KILLS = 20
+KILLS = int(os.environ.get("CHAOS_R16_KILLS", "20"))
 EVENTS = 3_000
 RELAY = """
 import asyncio

@@ -99,6 +99,8 @@ def test_r38_another_project_s_key_opens_nothing(system: System, twins: tuple[Tw
             _shows_nothing(answer, victim, where, sent)
             outcome[answer.status] += 1
     assert _events(system, victim.api.project_id) == before, "something of the victim was changed"
+    answered = {str(status): count for status, count in sorted(outcome.items())}
+    report("R38-foreign", calls=sum(outcome.values()), answers=answered, lost=0)
     say(f"R38: {sum(outcome.values())} calls with another project's key: {dict(outcome)}")
 
 
