@@ -82,7 +82,8 @@ def _start_kafka(state: State) -> None:
     properties = state.directory / "kafka.properties"
     properties.write_text(_kafka_properties(port, controller_port, data))
     command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"]
-    with (state.directory / "kafka.log").open("wb") as log:
+    # Added to: what a broker said before it died is wanted when the next one behaves oddly.
+    with (state.directory / "kafka.log").open("ab") as log:
         if not (data / "meta.properties").exists():
             storage = ["kafka.tools.StorageTool", "format", "-t", "dGVzc2VyYS1sb2NhbC0wMQ", "-c"]
             subprocess.run(
@@ -152,6 +153,8 @@ def _kafka_properties(port: int, controller_port: int, data: Path) -> str:
         "log.dirs": str(data),
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
+        # What groups have committed is read before they may work again: old entries go early.
+        "offsets.topic.segment.bytes": "1048576",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",

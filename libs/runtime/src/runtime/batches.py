@@ -133,6 +133,23 @@ def _instance(settings: Settings, group: str) -> str | None:
     return f"{settings.topic_prefix}{group}-{settings.tessera_instance}"
 
 
+class Hints:
+    """Tells Kafka how far a consumer is, and only what is new.
+
+    Each word is a record, and the broker reads them all when it starts, before it lets a group work.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[TopicPartition, int] = {}
+
+    async def tell(self, kafka: Any, done: Mapping[TopicPartition, int]) -> None:
+        """Commit what Kafka was not told yet; what failed, or went to another process, is told again."""
+        news = {place: at for place, at in done.items() if self._told.get(place) != at}
+        if news:
+            await kafka.commit(news)
+        self._told = dict(done)
+
+
 async def standings(kafka: Any, prefix: str, done: Mapping[Place, int]) -> dict[Place, Standing]:
     """Ask the broker where the partitions end; raises if it does not answer soon."""
     places = {TopicPartition(prefix + topic, number): (topic, number) for topic, number in done}

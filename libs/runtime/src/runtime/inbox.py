@@ -143,6 +143,7 @@ class Consumer:
         self._kafka: Any = None
         self._subscriber: Any = None
         self._done: dict[Place, int] = {}
+        self._hints = batches.Hints()
         self._applied: dict[Place, int] = {}
         self._accepted_gaps: dict[Place, int] = {}
         self.missing: dict[Place, Missing] = {}
@@ -692,7 +693,7 @@ class Consumer:
         prefix = self.host.settings.topic_prefix
         hints = {TopicPartition(prefix + topic, part): at for (topic, part), at in done.items()}
         with contextlib.suppress(KafkaError, ValueError):
-            await self._kafka.commit(hints)
+            await self._hints.tell(self._kafka, hints)
 
     @property
     def is_subscribed(self) -> bool:

@@ -60,6 +60,7 @@ class RequestConsumer:
         self._host: Host | None = None
         self._subscriber: Any = None
         self._done: dict[TopicPartition, int] = {}
+        self._hints = batches.Hints()
         self._late: set[asyncio.Task[None]] = set()
 
     def bind(self, host: Host) -> None:
@@ -246,5 +247,4 @@ class RequestConsumer:
         if self._subscriber is not None and self._subscriber.consumer is not None and self._done:
             assigned = self._subscriber.consumer.assignment()
             done = {place: at for place, at in self._done.items() if place in assigned}
-            if done:
-                await self._subscriber.consumer.commit(done)
+            await self._hints.tell(self._subscriber.consumer, done)
