@@ -154,7 +154,7 @@ def _kafka_properties(port: int, controller_port: int, data: Path) -> str:
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         # What groups have committed is read before they may work again: old entries go early.
-        "offsets.topic.segment.bytes": "262144",
+        "offsets.topic.segment.bytes": "1048576",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
