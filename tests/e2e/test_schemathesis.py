@@ -46,7 +46,7 @@ SOUND, BROKEN = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 GATE_BOUNDARIES = 4
 GATE_DRAWN = 3
 FULL_BOUNDARIES = 150
-FULL_DRAWN = 60
+FULL_DRAWN = 40
 SEED = int(os.environ.get("SCHEMATHESIS_SEED", "1"))
 ANSWER_S = 30
 """A call that takes longer is taken for one that never ends."""

@@ -24,6 +24,8 @@ class Kind(NamedTuple):
     schema: JsonObject
     read: payload.Reader
     is_required: bool = False
+    is_nullable: bool = True
+    """Null is as if it was not sent where something is made or asked, and clears it in a change."""
 
 
 Fields = Mapping[str, Kind]
@@ -33,6 +35,11 @@ NO_FIELDS: Fields = {}
 def required(kind: Kind) -> Kind:
     """Return the kind for a property that has to be sent."""
     return kind._replace(is_required=True)
+
+
+def kept(fields: Fields, *names: str) -> Fields:
+    """Return the fields with those named that a change may set but not clear."""
+    return {**fields, **{name: fields[name]._replace(is_nullable=False) for name in names}}
 
 
 def one_of(*words: str) -> Kind:
@@ -85,6 +92,8 @@ def read(body: JsonObject, fields: Fields, path: str = "") -> JsonObject:
         elif kind.is_required:
             raise payload.refuse(payload.join(path, name), "is required")
         elif name in body:
+            if not kind.is_nullable:
+                raise payload.refuse(payload.join(path, name), "must not be null")
             found[name] = None
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.errors import JsonObject
 from gateway import limits
-from gateway.body import Fields
+from gateway.body import Fields, Kind
 from gateway.filters import operators_of
 from gateway.http import A_FORM, A_LIST, OPERATIONS, POSITIONS_HEADER, Operation
 from gateway.query import Column, Listing, Parameter
@@ -94,9 +94,10 @@ def _may_refuse(one: Operation, status: int) -> bool:
 
 
 def _content(one: Operation) -> dict[str, Any]:
-    schema = _body(one.fields)
     if one.takes == A_FORM:
-        return {"multipart/form-data": {"schema": schema}}
+        fields = {name: kind._replace(is_nullable=False) for name, kind in one.fields.items()}
+        return {"multipart/form-data": {"schema": _body(fields)}}
+    schema = _body(one.fields)
     if one.takes == A_LIST:
         listed = {"type": "array", "items": schema, "minItems": 1}
         return {"application/json": {"schema": {**listed, "maxItems": limits.BULK_ELEMENTS_MAX}}}
@@ -105,9 +106,17 @@ def _content(one: Operation) -> dict[str, Any]:
 
 def _body(fields: Fields) -> dict[str, Any]:
     names = [name for name, kind in fields.items() if kind.is_required]
-    properties = {name: kind.schema for name, kind in fields.items()}
+    properties = {name: _property(kind) for name, kind in fields.items()}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     return {**schema, "required": names} if names else schema
+
+
+def _property(kind: Kind) -> JsonObject:
+    """Return the kind's schema, which null may stand for where the property may be left out."""
+    if kind.is_required or not kind.is_nullable or not kind.schema:
+        return kind.schema
+    words = {"enum": [*kind.schema["enum"], None]} if "enum" in kind.schema else {}
+    return {**kind.schema, **words, "nullable": True}
 
 
 def _tag(path: str) -> str:

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from contracts.errors import InvalidPayload
 from gateway import limits
-from gateway.body import INTEGER, NAME, OBJECT, TEXT, TEXTS, parse_json, read, required
+from gateway.body import (
+    INTEGER,
+    NAME,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    kept,
+    parse_json,
+    read,
+    required,
+)
 
 TEXTS_OF_ALL_SORTS = st.text(max_size=20) | st.sampled_from(["[", "{", '"', "\\", '\\"[', "\x00"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -92,6 +102,7 @@ def test_known_properties_are_kept_and_null_is_told_apart_from_absence() -> None
         ({"name": required(NAME)}, {}, "name: is required"),
         ({"name": required(NAME)}, {"name": None}, "name: is required"),
         ({"name": NAME}, {"name": ""}, "name: must not be empty"),
+        (kept({"name": NAME}, "name"), {"name": None}, "name: must not be null"),
         ({"amount": INTEGER}, {"amount": True}, "amount: must be an integer"),
         ({"amount": INTEGER}, {"amount": 2**60}, "amount: must be from"),
         ({"ids": TEXTS}, {"ids": ["a", 1]}, "ids[1]: must be a string"),

@@ -9,8 +9,10 @@ import pytest
 from jsonschema.exceptions import best_match
 
 import gateway.operations  # noqa: F401 - registers all operations
+from contracts.errors import InvalidPayload
 from gateway import openapi
-from gateway.http import OPERATIONS
+from gateway.body import Fields, read
+from gateway.http import A_FORM, OPERATIONS, Operation
 from gateway.query import Listing
 from runtime.testing.servers import REPOSITORY
 from services.gateway.tests.edge.front import Front
@@ -28,6 +30,25 @@ def test_every_operation_is_documented_once() -> None:
     assert len(documented) == len(OPERATIONS)
     names = [found["operationId"] for methods in paths.values() for found in methods.values()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("one", [one for one in OPERATIONS if one.fields], ids=lambda one: one.name)
+def test_null_may_be_sent_where_the_document_says_so(one: Operation) -> None:
+    if one.takes == A_FORM:  # A form has no null.
+        return
+    content = openapi.document()["paths"][one.path][one.method.lower()]["requestBody"]["content"]
+    schema = content["application/json"]["schema"]
+    properties = schema.get("items", schema)["properties"]
+    for name, kind in one.fields.items():
+        is_told = properties[name].get("nullable", not properties[name])
+        assert is_told == _is_read({name: None}, {name: kind}), name
+
+
+def _is_read(body: Any, fields: Fields) -> bool:
+    try:
+        return bool(read(body, fields))
+    except InvalidPayload:
+        return False
 
 
 def test_what_must_be_sent_is_told() -> None:

@@ -8,7 +8,7 @@ from contracts import public
 from contracts.campaigns import AddVouchers, CreateCampaign, SetCampaignActive, UpdateCampaign
 from contracts.errors import InvalidPayload, InvalidQueryParams, JsonObject
 from gateway import limits, queries, views
-from gateway.body import BOOLEAN, LIST, NAME, OBJECT, TEXT, TEXTS, integer, one_of, required
+from gateway.body import BOOLEAN, LIST, NAME, OBJECT, TEXT, TEXTS, integer, kept, one_of, required
 from gateway.http import Answer, Call, not_found, operation
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
@@ -47,14 +47,17 @@ CREATE_FIELDS = {
     "validation_rules": TEXTS,
     "promotion": OBJECT,
 }
-UPDATE_FIELDS = {
-    **COMMON_FIELDS,
-    "type": one_of("AUTO_UPDATE", "STATIC"),
-    "discount": OBJECT,
-    "gift": OBJECT,
-    "unset_metadata_fields": TEXTS,
-    "loyalty_tiers_expiration": OBJECT,
-}
+UPDATE_FIELDS = kept(
+    {
+        **COMMON_FIELDS,
+        "type": one_of("AUTO_UPDATE", "STATIC"),
+        "discount": OBJECT,
+        "gift": OBJECT,
+        "unset_metadata_fields": TEXTS,
+        "loyalty_tiers_expiration": OBJECT,
+    },
+    "type",
+)
 ADDED_CODE_FIELDS = {
     "category": TEXT,
     "category_id": TEXT,

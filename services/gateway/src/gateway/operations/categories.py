@@ -4,7 +4,7 @@ from contracts import public
 from contracts.errors import DomainError, JsonObject
 from contracts.promotions import CreateCategory, DeleteCategory, UpdateCategory
 from gateway import queries, stacking
-from gateway.body import INTEGER, NAME, required
+from gateway.body import INTEGER, NAME, kept, required
 from gateway.domain.stacking_rules import without_category
 from gateway.http import Answer, Call, not_found, operation
 from gateway.paging import read_parameters
@@ -12,6 +12,7 @@ from gateway.query import FLAG, Parameter, Query
 from runtime.database import Connection
 
 FIELDS = {"name": required(NAME), "hierarchy": required(INTEGER)}
+UPDATE_FIELDS = kept({"name": NAME, "hierarchy": INTEGER}, "name", "hierarchy")
 
 
 class CategoryInUse(DomainError):
@@ -49,7 +50,7 @@ async def get_category(call: Call) -> JsonObject:
         return public.category(doc, await _rules(call, connection))
 
 
-@operation("PUT", "/v1/categories/{categoryId}", fields={"name": NAME, "hierarchy": INTEGER})
+@operation("PUT", "/v1/categories/{categoryId}", fields=UPDATE_FIELDS)
 async def update_category(call: Call) -> JsonObject:
     """Change the name or the hierarchy of a category."""
     category_id = call.params["categoryId"]

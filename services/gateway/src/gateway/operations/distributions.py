@@ -4,7 +4,7 @@ from contracts import public
 from contracts.distribution import CreateDistribution, UpdateDistribution
 from contracts.errors import JsonObject
 from gateway import queries
-from gateway.body import BOOLEAN, NAME, OBJECT
+from gateway.body import BOOLEAN, NAME, OBJECT, kept, required
 from gateway.http import Call, not_found, operation
 from gateway.openapi import list_schema
 from gateway.paging import read_page
@@ -18,6 +18,13 @@ FIELDS = {
     "message": OBJECT,
     "active": BOOLEAN,
 }
+CREATE_FIELDS = {
+    **FIELDS,
+    "name": required(NAME),
+    "trigger": required(OBJECT),
+    "message": required(OBJECT),
+}
+UPDATE_FIELDS = kept(FIELDS, "name", "trigger", "join_once", "message", "active")
 
 
 SHOWN: JsonObject = {
@@ -38,7 +45,7 @@ SHOWN: JsonObject = {
 }
 
 
-@operation("POST", "/v1/distributions", fields=FIELDS, shown=SHOWN)
+@operation("POST", "/v1/distributions", fields=CREATE_FIELDS, shown=SHOWN)
 async def create_distribution(call: Call) -> JsonObject:
     """Create an automatic distribution."""
     distribution_id = call.new_id("distr")
@@ -47,7 +54,7 @@ async def create_distribution(call: Call) -> JsonObject:
     return public.distribution(reply["distribution"])
 
 
-@operation("PUT", "/v1/distributions/{distributionId}", fields=FIELDS, shown=SHOWN)
+@operation("PUT", "/v1/distributions/{distributionId}", fields=UPDATE_FIELDS, shown=SHOWN)
 async def update_distribution(call: Call) -> JsonObject:
     """Change the fields of a distribution that are sent."""
     distribution_id = call.params["distributionId"]

@@ -19,6 +19,7 @@ from gateway.body import (
     TEXT,
     TEXTS,
     integer,
+    kept,
     list_of,
     required,
 )
@@ -48,7 +49,13 @@ CREATE_FIELDS = {
     "cluster_id": TEXT,
     "users": LIST,
 }
-UPDATE_FIELDS = {**PROJECT_FIELDS, "default_code_config": OBJECT}
+UPDATE_FIELDS = kept(
+    {**PROJECT_FIELDS, "default_code_config": OBJECT},
+    "name",
+    "timezone",
+    "currency",
+    "case_sensitive_codes",
+)
 WEBHOOK_FIELDS = {"target_url": NAME, "events": TEXTS, "active": BOOLEAN}
 
 
@@ -187,7 +194,9 @@ async def get_webhook(call: Call) -> JsonObject:
     return public.webhook(await _webhook(call))
 
 
-@operation("PUT", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, fields=WEBHOOK_FIELDS)
+@operation(
+    "PUT", WEBHOOKS + "/{webhookId}", auth=MANAGEMENT, fields=kept(WEBHOOK_FIELDS, *WEBHOOK_FIELDS)
+)
 async def update_webhook(call: Call) -> JsonObject:
     """Change the fields of a webhook that are sent."""
     found = await _webhook(call)

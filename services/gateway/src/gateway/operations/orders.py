@@ -4,7 +4,7 @@ from contracts import ids, public
 from contracts.customers import UpsertOrder
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, upserts, views
-from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT
+from gateway.body import INTEGER, LIST, NAME, OBJECT, TEXT, kept
 from gateway.http import Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import TEXT as WORD
@@ -23,7 +23,7 @@ FIELDS = {
     "metadata": OBJECT,
     "created_at": TEXT,
 }
-CREATE_FIELDS = {"id": NAME, **FIELDS}
+CREATE_FIELDS = kept({"id": NAME, **FIELDS}, "status")
 
 
 @operation("POST", "/v1/orders", fields=CREATE_FIELDS)
@@ -33,7 +33,7 @@ async def create_order(call: Call) -> JsonObject:
     return await _upsert(call, named)
 
 
-@operation("PUT", "/v1/orders/{orderId}", fields=FIELDS)
+@operation("PUT", "/v1/orders/{orderId}", fields=kept(FIELDS, "status"))
 async def update_order(call: Call) -> JsonObject:
     """Change the fields of an order that are sent."""
     order = await one_order(call, call.params["orderId"])

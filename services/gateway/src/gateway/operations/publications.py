@@ -25,10 +25,12 @@ from gateway.query import (
 from gateway.query import TEXT as WORD
 from gateway.query import one_of as word_of
 
+A_CUSTOMER = ANY._replace(schema={"anyOf": [{"type": "object"}, {"type": "string"}]})
+"""Or the customer's source_id alone."""
 FIELDS = {
     "campaign": ANY,
     "voucher": NAME,
-    "customer": required(ANY),
+    "customer": required(A_CUSTOMER),
     "channel": TEXT,
     "source_id": NAME,
     "metadata": OBJECT,

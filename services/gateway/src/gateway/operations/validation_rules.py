@@ -10,7 +10,7 @@ from contracts.campaigns import (
 )
 from contracts.errors import InvalidPayload, JsonObject
 from gateway import queries, views
-from gateway.body import NAME, OBJECT, TEXT, one_of
+from gateway.body import NAME, OBJECT, TEXT, kept, one_of
 from gateway.http import Answer, Call, not_found, operation
 from gateway.paging import read_page
 from gateway.query import TEXT as WORD
@@ -155,7 +155,7 @@ async def _assignments(call: Call, rule_id: str | None) -> JsonObject:
     return public.listing("data", [public.assignment(row["doc"]) for row in rows], total)
 
 
-@operation("PUT", "/v1/validation-rules/{validationRuleId}", fields=FIELDS)
+@operation("PUT", "/v1/validation-rules/{validationRuleId}", fields=kept(FIELDS, "name", "type"))
 async def update_validation_rule(call: Call) -> JsonObject:
     """Change the fields of a validation rule that are sent."""
     rule_id = call.params["validationRuleId"]
