@@ -248,6 +248,9 @@ async def test_lags_are_what_waits(
 
     at_rest = {"log": 1, "relay": 0, "projection": 0, "position": 1, "waits": 0}
     await until(lambda: sampled(**at_rest), f"{at_rest}")
+    shown = await scrape(catalog)
+    for consumer in ("commands", "projection"):
+        assert value(shown, "tessera_assigned_partitions", consumer=consumer) > 0
     blocker = await connect(kafka_settings, "catalog")
     transaction = blocker.transaction()
     await transaction.start()

@@ -14,8 +14,9 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+from prometheus_client import Gauge
 
-from runtime import limits
+from runtime import limits, metrics
 from runtime.settings import Settings
 
 Place = tuple[str, int]
@@ -99,7 +100,7 @@ def subscribe(
         parser=_parse,
         decoder=_decode,
         no_reply=True,
-        listener=listener,
+        listener=Counted(metrics.ASSIGNED.labels(group.rpartition(".")[2]), listener),
     )
 
     async def handle(raws: Any) -> None:
@@ -131,6 +132,27 @@ def _instance(settings: Settings, group: str) -> str | None:
     if "tessera_instance" not in settings.model_fields_set:
         return None
     return f"{settings.topic_prefix}{group}-{settings.tessera_instance}"
+
+
+class Counted(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Shows how many partitions the group has given this process, and tells whoever wants to know."""
+
+    def __init__(self, gauge: Gauge, listener: ConsumerRebalanceListener | None) -> None:
+        self._gauge = gauge
+        self._listener = listener
+        gauge.set(0)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """A rebalance takes all and gives anew; until it has, nothing is read."""
+        self._gauge.set(0)
+        if self._listener is not None:
+            await self._listener.on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """The group has let us in."""
+        self._gauge.set(len(assigned))
+        if self._listener is not None:
+            await self._listener.on_partitions_assigned(assigned)
 
 
 class Hints:

@@ -26,6 +26,11 @@ CONSUMER_LAG = Gauge(
     "Records that wait in a partition of this process",
     ["consumer", "topic", "partition"],
 )
+ASSIGNED = Gauge(
+    "tessera_assigned_partitions",
+    "Partitions that the group has given this process; none while the broker does not let it in",
+    ["consumer"],
+)
 PROJECTION_POSITION = Gauge(
     "tessera_projection_position",
     "Position of the last event applied; tessera_log_position of its owner minus this is the lag",

@@ -1,10 +1,16 @@
-"""What Kafka is told of how far a consumer is: at rest nothing, for a broker reads it all when it starts."""
+"""A consumer and its group: what Kafka is told of how far it is, and what it shows of its partitions.
+
+At rest Kafka is told nothing, for a broker reads it all when it starts.
+"""
+
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY, Gauge
 
-from runtime.batches import Hints
+from runtime.batches import Counted, Hints
 
 ONE, TWO = TopicPartition("catalog.events", 0), TopicPartition("catalog.events", 1)
 
@@ -59,3 +65,37 @@ async def test_an_offset_that_was_set_back_is_told(kafka: Kafka) -> None:
     await hints.tell(kafka, {ONE: 5})
     await hints.tell(kafka, {ONE: 0})
     assert kafka.committed == [{ONE: 5}, {ONE: 0}]
+
+
+class Listener:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, set[TopicPartition]]] = []
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.told.append(("revoked", revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.told.append(("assigned", assigned))
+
+
+async def test_who_is_not_let_in_shows_no_partition() -> None:
+    gauge, inner = Gauge("tessera_test_assigned", "For a test"), Listener()
+    listener: Any = Counted(gauge, inner)
+
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("tessera_test_assigned")
+
+    assert shown() == 0
+    await listener.on_partitions_assigned({ONE, TWO})
+    assert shown() == 2
+    await listener.on_partitions_revoked({ONE, TWO})
+    assert shown() == 0
+    await listener.on_partitions_assigned({ONE})
+    assert shown() == 1
+    assert inner.told == [
+        ("assigned", {ONE, TWO}),
+        ("revoked", {ONE, TWO}),
+        ("assigned", {ONE}),
+    ]
