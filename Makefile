@@ -123,6 +123,11 @@ chaos: install ## Faults in full: an hour and a half; writes tests/chaos/report.
 	       CHAOS_R16_KILLS=100 CHAOS_R06_REDEMPTIONS=500 CHAOS_R14_S=120; \
 	$(PYTHON) -m pytest -s -m "chaos or full" tests
 
+.PHONY: fuzz
+fuzz: install ## Every operation by its OpenAPI document, and every case over HTTP, in full (20 minutes)
+	@trap '$(STACK) down --dir .local/test >/dev/null' EXIT; \
+	$(PYTHON) -m pytest -s -q -m full tests/e2e/test_schemathesis.py tests/e2e/test_cases_over_http.py
+
 SEED ?= 0
 SEEDS ?= 1000
 

@@ -468,10 +468,7 @@ async def test_a_distribution_without_a_campaign_only_sends(harness, mailbox):
 async def test_an_unknown_campaign_is_refused(harness):
     await campaign(harness, "p2")
     reply = await distribute(harness)
-    assert (reply.status, reply.error.details) == (
-        400,
-        "campaign_id: must be the id of a campaign",
-    )
+    assert (reply.status, reply.error.details) == (404, "Cannot find campaign with id camp_1")
     assert harness.appended == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from contracts.customers import CustomEventRecorded
 from contracts.distribution import CreateDistribution, Distribution, Publish, UpdateDistribution
-from contracts.errors import ErrorBody, JsonObject
+from contracts.errors import ErrorBody, JsonObject, NotFound
 from contracts.messages import Command, Envelope, Event, Reply
 from contracts.payload import refuse
 from distribution import limits, queries, templates
@@ -70,7 +70,7 @@ async def _check_neighbours(unit: Unit, distribution: Distribution) -> None:
             unit.connection, unit.project_id, distribution.campaign_id
         )
         if campaign is None or campaign.id != distribution.campaign_id:
-            raise refuse("campaign_id", "must be the id of a campaign")
+            raise NotFound.of("campaign", distribution.campaign_id)
         if campaign.voucher is None:
             raise refuse("campaign_id", "must be a campaign with codes")
     if distribution.active:

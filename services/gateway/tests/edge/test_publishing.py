@@ -75,3 +75,12 @@ async def test_what_nobody_knows_is_refused_at_once(front: Front) -> None:
     answer = await front.send("POST", "/v1/publications", keys.server, BODY)
     assert_refused(answer, 404, "not_found")
     assert len(front.services.asked) == 1
+
+
+async def test_another_thing_that_is_missing_is_not_waited_for(front: Front) -> None:
+    keys = await front.project()
+    await heard(front, keys)
+    front.services.play[Publish.TYPE] = lambda message: refused(404, "not_found", resource_id="x")
+    answer = await front.send("POST", "/v1/publications", keys.server, BODY)
+    assert_refused(answer, 404, "not_found")
+    assert len(front.services.asked) == 1

@@ -3,7 +3,7 @@
 from contracts import public
 from contracts.distribution import CreateDistribution, UpdateDistribution
 from contracts.errors import JsonObject
-from gateway import queries
+from gateway import hearing, queries
 from gateway.body import BOOLEAN, NAME, OBJECT, kept, required
 from gateway.http import Call, not_found, operation
 from gateway.openapi import list_schema
@@ -50,7 +50,7 @@ async def create_distribution(call: Call) -> JsonObject:
     """Create an automatic distribution."""
     distribution_id = call.new_id("distr")
     command = CreateDistribution(distribution_id=distribution_id, definition=call.body)
-    reply = await call.command("distribution", distribution_id, command)
+    reply = await _tell(call, distribution_id, command)
     return public.distribution(reply["distribution"])
 
 
@@ -59,8 +59,15 @@ async def update_distribution(call: Call) -> JsonObject:
     """Change the fields of a distribution that are sent."""
     distribution_id = call.params["distributionId"]
     command = UpdateDistribution(distribution_id=distribution_id, changes=call.body)
-    reply = await call.command("distribution", distribution_id, command)
+    reply = await _tell(call, distribution_id, command)
     return public.distribution(reply["distribution"])
+
+
+async def _tell(
+    call: Call, distribution_id: str, command: CreateDistribution | UpdateDistribution
+) -> JsonObject:
+    campaign = call.body.get("campaign_id")
+    return await hearing.command(call, distribution_id, command, voucher=None, campaign=campaign)
 
 
 DISTRIBUTIONS = Listing(

@@ -1,15 +1,14 @@
 """``/v1/publications``."""
 
-import asyncio
 from typing import Any
 
 from contracts import ids, public
 from contracts.distribution import Publish
-from contracts.errors import InvalidPayload, JsonObject, NotFound, Unavailable
+from contracts.errors import InvalidPayload, JsonObject
 from contracts.limits import CODES_PER_PUBLICATION_MAX
-from gateway import queries, views
+from gateway import hearing, queries, views
 from gateway.body import ANY, NAME, OBJECT, TEXT, required
-from gateway.http import CLIENT, ApiError, Call, operation
+from gateway.http import CLIENT, Call, operation
 from gateway.operations.customers import named_customer
 from gateway.operations.vouchers import one_voucher
 from gateway.paging import read_page, read_parameters
@@ -26,7 +25,6 @@ from gateway.query import (
 from gateway.query import TEXT as WORD
 from gateway.query import one_of as word_of
 
-HEARD_POLL_S = 0.1
 A_CUSTOMER = ANY._replace(schema={"anyOf": [{"type": "object"}, {"type": "string"}]})
 """Or the customer's source_id alone."""
 FIELDS = {
@@ -90,36 +88,17 @@ async def _publish(call: Call) -> JsonObject:
         channel=body.get("channel") or "API",
         metadata=body.get("metadata") or {},
     )
-    reply = await _published(call, command)
+    reply = await hearing.command(
+        call,
+        campaign or voucher or "",
+        command,
+        voucher=voucher,
+        campaign=campaign,
+        remember=[f"customer/{customer['id']}"],
+    )
     if reply["publication"].get("result", "SUCCESS") == "SUCCESS":
         call.remember("distribution", named_customer(customer))
     return await _shown(call, reply["publication"])
-
-
-async def _published(call: Call, command: Publish) -> JsonObject:
-    """Publish; what this gateway has heard of and distribution has not yet is waited for."""
-    scopes = [f"customer/{command.customer['id']}"]
-    named = command.campaign or command.voucher or ""
-    clock = asyncio.get_running_loop()
-    deadline = clock.time() + call.gateway.service.settings.projection_wait_s
-    while True:
-        try:
-            return await call.command("distribution", named, command, remember=scopes)
-        except ApiError as error:
-            if error.error.key != NotFound.key or not await _is_known(call, command):
-                raise
-        if clock.time() > deadline:
-            raise Unavailable("what was just written is not yet known to all")
-        await asyncio.sleep(HEARD_POLL_S)
-
-
-async def _is_known(call: Call, command: Publish) -> bool:
-    await call.fresh()
-    async with call.gateway.connection() as connection:
-        if command.voucher is not None:
-            return await queries.voucher(connection, call.project_id, command.voucher) is not None
-        name = command.campaign or ""
-        return await queries.campaign(connection, call.project_id, name) is not None
 
 
 def _campaign(given: Any) -> tuple[str | None, int]:
