@@ -316,23 +316,18 @@ async def lock_accounts(
     return rows
 
 
-@statement("INSERT INTO accounts (")
-async def insert_accounts(_: Connection, tx: Transaction, *columns: Any) -> None:
-    for values in zip(*columns, strict=True):
-        row = _checked(dict(zip(ACCOUNT_COLUMNS, values, strict=True)))
-        await tx.insert("accounts", values[:2], row)
-
-
 @statement("UPDATE accounts a")
-async def update_accounts(_: Connection, tx: Transaction, *columns: Any) -> None:
-    for values in zip(*columns, strict=True):
-        await tx.lock("accounts", *values[:2])
-        before = tx.get("accounts", values[:2])
+async def store_accounts(_: Connection, tx: Transaction, *columns: Any) -> None:
+    for *values, is_new in zip(*columns, strict=True):
+        key = tuple(values[:2])
+        row = dict(zip(ACCOUNT_COLUMNS, values, strict=True))
+        if is_new:
+            await tx.insert("accounts", key, _checked(row))
+            continue
+        await tx.lock("accounts", *key)
+        before = tx.get("accounts", key)
         if before is not None:
-            row = (
-                before | dict(zip(ACCOUNT_COLUMNS, values, strict=True)) | {"unit": before["unit"]}
-            )
-            tx.put("accounts", values[:2], _checked(row))
+            tx.put("accounts", key, _checked(before | row | {"unit": before["unit"]}))
 
 
 def _checked(row: Row) -> Row:

@@ -202,48 +202,45 @@ async def due_holds(connection: Connection, now: datetime, limit: int) -> set[Ke
     return {(row["project_id"], row["session_key"]) for row in rows}
 
 
-async def store_accounts(connection: Connection, changed: Sequence[tuple[str, Account]]) -> None:
+async def store_accounts(connection: Connection, changed: Iterable[tuple[str, Account]]) -> None:
     """Write accounts back: new ones collide with another process's, which is then tried again."""
-    for is_new, statement in ((True, _INSERT_ACCOUNTS), (False, _UPDATE_ACCOUNTS)):
-        chosen = sorted(
-            ((project_id, a) for project_id, a in changed if a.is_new == is_new),
-            key=lambda row: (row[0], row[1].name),
+    rows = sorted(
+        (
+            project_id,
+            a.name,
+            a.unit,
+            a.limit,
+            a.limit_version,
+            a.adjusted,
+            a.used,
+            a.held,
+            a.last_fact,
+            a.is_new,
         )
-        rows = [
-            (
-                project_id,
-                a.name,
-                a.unit,
-                a.limit,
-                a.limit_version,
-                a.adjusted,
-                a.used,
-                a.held,
-                a.last_fact,
+        for project_id, a in changed
+    )
+    if rows:
+        await connection.execute(
+            """
+            WITH n AS MATERIALIZED (
+                SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[],
+                                     $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::bool[])
+                     AS n(project_id, account, unit, limit_amount, limit_version, adjusted, used, held,
+                          last_fact, is_new)
+            ), opened AS (
+                INSERT INTO accounts (project_id, account, unit, limit_amount, limit_version, adjusted,
+                                      used, held, last_fact)
+                SELECT project_id, account, unit, limit_amount, limit_version, adjusted, used, held,
+                       last_fact
+                FROM n WHERE is_new
             )
-            for project_id, a in chosen
-        ]
-        if rows:
-            await connection.execute(
-                statement, *(list(column) for column in zip(*rows, strict=True))
-            )
-
-
-_INSERT_ACCOUNTS = """
-    INSERT INTO accounts (project_id, account, unit, limit_amount, limit_version, adjusted, used, held,
-                          last_fact)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
-                         $7::bigint[], $8::bigint[], $9::text[])
-"""
-_UPDATE_ACCOUNTS = """
-    UPDATE accounts a
-    SET limit_amount = n.limit_amount, limit_version = n.limit_version, adjusted = n.adjusted,
-        used = n.used, held = n.held, last_fact = n.last_fact
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::bigint[],
-                $7::bigint[], $8::bigint[], $9::text[])
-         AS n(project_id, account, unit, limit_amount, limit_version, adjusted, used, held, last_fact)
-    WHERE a.project_id = n.project_id AND a.account = n.account
-"""
+            UPDATE accounts a
+            SET limit_amount = n.limit_amount, limit_version = n.limit_version, adjusted = n.adjusted,
+                used = n.used, held = n.held, last_fact = n.last_fact
+            FROM n WHERE NOT n.is_new AND a.project_id = n.project_id AND a.account = n.account
+            """,
+            *(list(column) for column in zip(*rows, strict=True)),
+        )
 
 
 async def store_children(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> None:
