@@ -16,7 +16,7 @@ import runtime.inbox
 import runtime.relay
 import runtime.requests
 import webhooks.handlers
-from engine.domain.claims import credits_account
+from engine.domain.definition import account_of_credits
 from ledger.domain.accounts import Account
 from runtime import event_store
 from runtime.consumer import CommandConsumer, ReactionConsumer
@@ -88,7 +88,7 @@ def _keyless(forward: Any) -> Any:
 
 
 def _believes_its_view(stack: Any, code: Any) -> int:
-    left = stack.claimed.left(credits_account(code), (code.definition.gift or {})["amount"])
+    left = stack.claimed.left(account_of_credits(code.id), (code.definition.gift or {})["amount"])
     return max(0, left)
 
 

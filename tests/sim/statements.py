@@ -5,6 +5,7 @@ four statements are made from the table's columns, here as there.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -522,16 +523,21 @@ async def stored_positions(
     return [{"topic": t, "partition": n, "position": at} for (t, n), at in least.items()]
 
 
-@statement("^SELECT 'project' AS kind, project_id")
-async def known_facts(
-    _: Connection, tx: Transaction, projects: list[str], *columns: list[str]
-) -> list[Row]:
-    pairs = [list(zip(columns[at], columns[at + 1], strict=True)) for at in range(0, 8, 2)]
+@statement("SELECT 'voucher' AS kind")
+async def known_facts(connection: Connection, tx: Transaction, *columns: list[str]) -> list[Row]:
+    vouchers, accounts, (projects,) = columns[:2], columns[2:4], columns[4:5]
+    pairs = [list(zip(columns[at], columns[at + 1], strict=True)) for at in range(5, 13, 2)]
     customers, tracked, catalogue, orders = pairs
     if customers or tracked or catalogue:
         message = "the simulation's shop has neither customers nor products"
         raise UnknownStatement(message)
-    found = []
+    found = [
+        _fact("voucher", row["project_id"], row["id"], row | _texts(row))
+        for row in await read_vouchers(connection, tx, *vouchers)
+    ]
+    for row in await seen_accounts(connection, tx, *accounts):
+        doc = {name: row[name] for name in ("used", "adjusted", "held")}
+        found.append(_fact("account", row["project_id"], row["account"], doc))
     names = ("timezone", "stacking_rules", "first_day_of_week")
     for project_id in dict.fromkeys(projects):
         row = tx.get("projects", (project_id,))
@@ -545,11 +551,16 @@ async def known_facts(
     return found
 
 
+def _texts(row: Row) -> Row:
+    """Return the instants of a row as JSON has them."""
+    return {name: value.isoformat() for name, value in row.items() if isinstance(value, datetime)}
+
+
 def _fact(kind: str, project_id: str, name: str, doc: Row) -> Row:
     return {"kind": kind, "project_id": project_id, "id": name, "doc": doc}
 
 
-@statement("JOIN vouchers v ON v.project_id")
+@statement("^SELECT v.project_id, v.id, v.code")
 async def read_vouchers(
     _: Connection, tx: Transaction, projects: list[str], ids: list[str]
 ) -> list[Row]:

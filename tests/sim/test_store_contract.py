@@ -417,9 +417,10 @@ async def test_the_engine_finds_what_its_projection_has_applied(engine: Service)
     code, card = (ids.voucher_id("p1", shop.code_of(one)) for one in ("uses/a", shop.CARD))
     orders = [("p1", "ord_a"), ("p2", "ord_a")]
     async with engine.pool.acquire() as connection:
-        wanted = engine_queries.Wanted(["p1", "p2", "p3"], [], [], [], orders)
+        keys = {("p1", code), ("p1", card), ("p2", code), ("p1", "v_none")}
+        balances = {("p1", CARD), ("p1", "uses/none")}
+        wanted = engine_queries.Wanted(keys, balances, ["p1", "p2", "p3"], [], [], [], orders)
         found = await engine_queries.known(connection, wanted)
-        keys = [("p1", code), ("p1", card), ("p2", code), ("p1", "v_none")]
         vouchers = await engine_queries.vouchers(connection, keys)
         accounts = await engine_queries.accounts(
             connection, [("p1", CARD), ("p1", HELD), ("p2", HELD)]
@@ -435,6 +436,8 @@ async def test_the_engine_finds_what_its_projection_has_applied(engine: Service)
         None,
         None,
     )
+    assert {key: dict(row) for key, row in vouchers.items()} == found.vouchers
+    assert found.accounts == {("p1", CARD): {"used": 7, "adjusted": 5, "held": None}}
     assert set(vouchers) == {("p1", code), ("p1", card)}
     row = vouchers["p1", code]
     assert (row["code"], row["active"], row["version"], row["definition"]["redemption"]) == (

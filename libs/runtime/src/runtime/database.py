@@ -58,6 +58,10 @@ ONE_PLAN = {"engine", "ledger"}
 """Services whose statements join arrays of keys with an index: the first plan is right for ever, and making
 a new one takes longer than running it."""
 
+BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""That first plan must not be one for small tables: made when a table has a few pages it would read all of it
+at each request, however much it grows, until the server next looks at its size a minute later."""
+
 
 def role_name(settings: Settings, service: str) -> str:
     """Return the database role of a service: ``tessera_ledger`` in a database named ``tessera``.
@@ -124,7 +128,7 @@ async def open_pool(settings: Settings, service: str) -> Pool:
         reset=_leave_as_it_is,
         timeout=limits.STATEMENT_S_MAX,
         command_timeout=limits.STATEMENT_S_MAX,
-        server_settings=_server_settings(service),
+        server_settings=_server_settings(service) | (BY_INDEX if service in ONE_PLAN else {}),
     )
 
 

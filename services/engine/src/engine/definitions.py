@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Collection, Hashable
 from typing import Any, Generic, TypeVar
 
-import asyncpg
-
 from contracts.campaigns import Campaign, Voucher, VoucherDefinition
 from contracts.errors import Unavailable
 from contracts.promotions import PromotionTier
@@ -19,7 +17,7 @@ from engine.domain.collections import read_collection
 from engine.domain.definition import Code, Definition, make_definition, make_tier_definition
 from engine.domain.facts import Segment
 from engine.domain.rules import CompiledRule, compile_rule
-from engine.queries import Key
+from engine.queries import Key, Row
 from runtime.database import Connection
 
 Value = TypeVar("Value")
@@ -54,7 +52,7 @@ class Definitions:
         self._segments: _Cache[Segment] = _Cache()
         self._collections: _Cache[ProductCollection] = _Cache()
 
-    async def prepare(self, connection: Connection, rows: Collection[asyncpg.Record]) -> None:
+    async def prepare(self, connection: Connection, rows: Collection[Row]) -> None:
         """Load the campaigns and rules that codes name and that are not in memory."""
         campaigns = {
             ((row["project_id"], row["campaign_id"]), row["campaign_version"])
@@ -102,7 +100,7 @@ class Definitions:
         found = {key: self._collections.get(key, version) for key, version in versions.items()}
         return {key: collection for key, collection in found.items() if collection is not None}
 
-    def code(self, row: asyncpg.Record) -> Code:
+    def code(self, row: Row) -> Code:
         """Return a code with its definition; raises ``Unavailable`` while a part has not arrived."""
         rules = self._assigned(row)
         return Code(
@@ -117,7 +115,7 @@ class Definitions:
             rules_version=row["rules_version"] or 0,
         )
 
-    def tier(self, row: asyncpg.Record) -> Code:
+    def tier(self, row: Row) -> Code:
         """Return a promotion tier; raises ``Unavailable`` while its campaign or a rule has not arrived."""
         rules = self._assigned(row)
         campaign = self._campaign(row)
@@ -141,7 +139,7 @@ class Definitions:
             rules_version=row["rules_version"] or 0,
         )
 
-    def campaign(self, row: asyncpg.Record) -> tuple[Campaign, Code]:
+    def campaign(self, row: Row) -> tuple[Campaign, Code]:
         """Return a campaign and a code of it that nobody has drawn yet; raises ``Unavailable``."""
         rules = self._assigned(row)
         campaign = self._campaign(row)
@@ -166,12 +164,12 @@ class Definitions:
             rules_version=row["rules_version"] or 0,
         )
 
-    def campaign_type(self, row: asyncpg.Record) -> str | None:
+    def campaign_type(self, row: Row) -> str | None:
         """Return the type of the campaign that a code or tier belongs to."""
         campaign = self._campaign(row)
         return campaign.campaign_type if campaign is not None else None
 
-    def _assigned(self, row: asyncpg.Record) -> tuple[CompiledRule, ...]:
+    def _assigned(self, row: Row) -> tuple[CompiledRule, ...]:
         """Return the rules assigned to a code: the same tuple for all codes with the same versions."""
         named = tuple(row["rules"])
         if not named:
@@ -189,7 +187,7 @@ class Definitions:
             raise _not_yet("a validation rule")
         return rule
 
-    def _definition(self, row: asyncpg.Record) -> Definition:
+    def _definition(self, row: Row) -> Definition:
         campaign = self._campaign(row)
         is_shared = row["definition"] is None and campaign is not None
         key = (row["project_id"], row["campaign_id"] if is_shared else row["id"])
@@ -200,7 +198,7 @@ class Definitions:
             self._made.put(key, version, definition)
         return definition
 
-    def _campaign(self, row: asyncpg.Record) -> Campaign | None:
+    def _campaign(self, row: Row) -> Campaign | None:
         if row["campaign_id"] is None:
             return None
         version = row["campaign_version"]
@@ -218,12 +216,12 @@ def _not_yet(what: str) -> Unavailable:
     return Unavailable(f"{what} has just been changed and is not readable yet")
 
 
-def _rule_versions(row: asyncpg.Record) -> list[tuple[str, int]]:
+def _rule_versions(row: Row) -> list[tuple[str, int]]:
     pairs = [text.rpartition("@") for text in row["rules"]]
     return [(rule_id, int(version or -1)) for rule_id, _, version in pairs]
 
 
-def _voucher(row: asyncpg.Record) -> Voucher:
+def _voucher(row: Row) -> Voucher:
     own: Any = row["definition"]
     return Voucher(
         id=row["id"],

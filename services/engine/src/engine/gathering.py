@@ -14,7 +14,6 @@ from contracts.stacking import DEFAULT_STACKING_RULES
 from engine import limits, queries
 from engine.definitions import Definitions
 from engine.domain import counters
-from engine.domain.claims import credits_account
 from engine.domain.customer import (
     KnownCustomer,
     Named,
@@ -22,7 +21,7 @@ from engine.domain.customer import (
     overlay,
     refuse_source_id_change,
 )
-from engine.domain.definition import Code
+from engine.domain.definition import Code, account_of_credits, account_of_uses
 from engine.domain.effects.unit import product_references
 from engine.domain.facts import Published
 from engine.domain.limit_rules import Subject
@@ -112,12 +111,12 @@ async def gather(
     for one in wanted:
         _name(one)
     readable = [one for one in wanted if one.problem is None]
-    found = await queries.known(connection, _others(readable))
-    vouchers = await queries.vouchers(connection, _vouchers(readable))
+    names = _names(readable)
+    found = await queries.known(connection, names)
     tiers = await _tiers(connection, readable)
-    await definitions.prepare(connection, [*vouchers.values(), *tiers.values()])
+    await definitions.prepare(connection, [*found.vouchers.values(), *tiers.values()])
     for one, customer_id in zip(wanted, drawn, strict=True):
-        _know(one, {**vouchers, **tiers}, found, definitions, customer_id)
+        _know(one, {**found.vouchers, **tiers}, found, definitions, customer_id)
     free = {key for one in wanted for key in _free_products(one) if key not in found.catalogue}
     if free:
         found.catalogue.update(await queries.catalogue(connection, free))
@@ -147,12 +146,14 @@ async def gather(
     }
     publications = await queries.publications(connection, asking) if asking else {}
     account_keys = {(one.project_id, account) for one in wanted for account in one.accounts}
-    accounts = await queries.accounts(connection, account_keys) if account_keys else {}
+    account_keys -= names.accounts
+    if account_keys:
+        found.accounts.update(await queries.accounts(connection, account_keys))
     category_keys = _category_keys(wanted)
     categories = await queries.categories(connection, category_keys) if category_keys else {}
     sessions = {one.session for one in wanted if one.session is not None}
     holds = await queries.holds(connection, sessions) if sessions else {}
-    facts = _Facts(found, segments, collections, held, accounts, categories, holds, publications)
+    facts = _Facts(found, segments, collections, held, categories, holds, publications)
     return [_snapshot(one, facts) for one in wanted]
 
 
@@ -219,17 +220,21 @@ def _refuse_nul(stack: StackRequest) -> None:
             raise InvalidPayload("The body must not contain the character NUL")
 
 
-def _vouchers(wanted: Sequence[_Wanted]) -> set[Key]:
-    return {
+def _names(wanted: Sequence[_Wanted]) -> queries.Wanted:
+    """Return what the requests name, and the accounts that every code has."""
+    vouchers = {
         (one.project_id, voucher_id)
         for one in wanted
         for name, derived in one.voucher_ids.items()
         for voucher_id in ((derived, name) if name.startswith("v_") else (derived,))
     }
-
-
-def _others(wanted: Sequence[_Wanted]) -> queries.Wanted:
     return queries.Wanted(
+        vouchers=vouchers,
+        accounts={
+            (project_id, account)
+            for project_id, voucher_id in vouchers
+            for account in (account_of_uses(voucher_id), account_of_credits(voucher_id))
+        },
         projects={one.project_id for one in wanted},
         customers={
             (one.project_id, one.who.id) for one in wanted if one.who is not None and one.who.id
@@ -350,7 +355,7 @@ def account_names(code: Code, subject: Subject) -> Iterable[str]:
     """Yield the accounts of a redeemable's uses, credits and limits."""
     yield code.uses_account
     if code.definition.type == "GIFT_VOUCHER":
-        yield credits_account(code)
+        yield account_of_credits(code.id)
     for rule in code.rules:
         for _, limit in rule.limits:
             yield limit.account(subject)
@@ -381,7 +386,6 @@ class _Facts(NamedTuple):
     segments: dict[Key, Any]
     collections: dict[Key, Any]
     held: set[tuple[str, str, str]]
-    accounts: dict[Key, Any]
     categories: dict[Key, Any]
     holds: dict[Key, dict[str, int]]
     publications: dict[tuple[str, str, str], Any]
@@ -390,11 +394,11 @@ class _Facts(NamedTuple):
 def _snapshot(one: _Wanted, known: _Facts) -> Gathered:
     if one.problem is not None:
         return one.problem
-    facts, accounts = known.found, known.accounts
+    facts = known.found
     project = facts.projects.get(one.project_id)
     if project is None:
         return Unavailable("the project has just been made and is not readable yet")
-    seen = seen_accounts(one.project_id, one.accounts, accounts)
+    seen = seen_accounts(one.project_id, one.accounts, facts.accounts)
     own = known.holds.get(one.session, {}) if one.session else {}
     order, version = _newest_order(one, facts.orders.get((one.project_id, one.order_id or "")))
     return Snapshot(

@@ -1,6 +1,8 @@
 """What a batch of requests is answered from: for all requests of the batch at once."""
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -10,6 +12,8 @@ from runtime.database import Connection
 
 Key = tuple[str, str]
 """(project id, id)."""
+Row = asyncpg.Record | JsonObject
+"""A row, or what a statement that reads several tables made of it."""
 
 
 def _columns(keys: Collection[Key]) -> tuple[list[str], list[str]]:
@@ -18,8 +22,10 @@ def _columns(keys: Collection[Key]) -> tuple[list[str], list[str]]:
 
 
 class Wanted(NamedTuple):
-    """What the requests of a batch name, besides codes."""
+    """What the requests of a batch name."""
 
+    vouchers: AbstractSet[Key]
+    accounts: AbstractSet[Key]
     projects: Collection[str]
     customers: Collection[Key]
     tracking_ids: Collection[Key]
@@ -30,6 +36,8 @@ class Wanted(NamedTuple):
 class Found(NamedTuple):
     """What there is of it."""
 
+    vouchers: dict[Key, JsonObject]
+    accounts: dict[Key, Row]
     projects: dict[str, JsonObject]
     customers: dict[Key, JsonObject]
     tracked: dict[Key, JsonObject]
@@ -38,46 +46,82 @@ class Found(NamedTuple):
     """``sent``, ``redeemed`` and ``version`` of each."""
 
 
+_VOUCHERS = """
+    SELECT v.project_id, v.id, v.code, v.campaign_id, v.active, v.version, v.definition,
+           v.created_at, v.updated_at, c.version AS campaign_version,
+           ARRAY(
+               SELECT a.rule_id || '@' || coalesce(r.version::text, '')
+               FROM assignments a
+               LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+               WHERE a.project_id = v.project_id AND a.rule_id IS NOT NULL
+                 AND a.related_object_id IN (v.id, v.campaign_id)
+               ORDER BY a.id
+           ) AS rules,
+           (
+               SELECT max(greatest(a.position, r.version))
+               FROM assignments a
+               LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+               WHERE a.project_id = v.project_id
+                 AND a.related_object_id IN (v.id, v.campaign_id)
+           ) AS rules_version
+    FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+    JOIN vouchers v ON v.project_id = g.project_id AND v.id = g.id
+    LEFT JOIN campaigns c ON c.project_id = v.project_id AND c.id = v.campaign_id
+"""
+_KNOWN = f"""
+    SELECT 'voucher' AS kind, v.project_id, v.id, to_jsonb(v) AS doc FROM ({_VOUCHERS}) v
+    UNION ALL
+    SELECT 'account', t.project_id, t.account,
+           jsonb_build_object('used', t.used, 'adjusted', t.adjusted, 'held', t.held)
+    FROM unnest($3::text[], $4::text[]) AS g(project_id, account)
+    JOIN accounts t ON t.project_id = g.project_id AND t.account = g.account
+    UNION ALL
+    SELECT 'project', project_id, '',
+           jsonb_build_object('timezone', timezone, 'stacking_rules', stacking_rules,
+                              'first_day_of_week', first_day_of_week)
+    FROM projects WHERE project_id = ANY($5::text[])
+    UNION ALL
+    SELECT 'customer', t.project_id, t.id, t.doc
+    FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
+    JOIN customers t ON t.project_id = g.project_id AND t.id = g.id
+    UNION ALL
+    SELECT 'tracked', t.project_id, t.tracking_id, t.doc
+    FROM unnest($8::text[], $9::text[]) AS g(project_id, id)
+    JOIN customers t ON t.project_id = g.project_id AND t.tracking_id = g.id
+    UNION ALL
+    SELECT 'catalogue', t.project_id, t.id, t.doc
+    FROM unnest($10::text[], $11::text[]) AS g(project_id, id)
+    JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
+    UNION ALL
+    SELECT 'catalogue', p.project_id, p.id, p.doc
+    FROM unnest($10::text[], $11::text[]) AS g(project_id, id)
+    JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
+    JOIN catalogue p ON p.project_id = t.project_id AND p.id = t.doc->>'product_id'
+    UNION ALL
+    SELECT 'order', t.project_id, t.id,
+           jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed,
+                              'version', t.redeemed_version)
+    FROM unnest($12::text[], $13::text[]) AS g(project_id, id)
+    JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
+"""  # noqa: S608 - our own text
+
+
 async def known(connection: Connection, wanted: Wanted) -> Found:
-    """Read everything but codes, and in one round trip: a request alone waits for each of them."""
-    found = Found({}, {}, {}, {}, {})
+    """Read it in one round trip: a request alone waits for each of them."""
     rows = await connection.fetch(
-        """
-        SELECT 'project' AS kind, project_id, '' AS id,
-               jsonb_build_object('timezone', timezone, 'stacking_rules', stacking_rules,
-                                  'first_day_of_week', first_day_of_week) AS doc
-        FROM projects WHERE project_id = ANY($1::text[])
-        UNION ALL
-        SELECT 'customer', t.project_id, t.id, t.doc
-        FROM unnest($2::text[], $3::text[]) AS g(project_id, id)
-        JOIN customers t ON t.project_id = g.project_id AND t.id = g.id
-        UNION ALL
-        SELECT 'tracked', t.project_id, t.tracking_id, t.doc
-        FROM unnest($4::text[], $5::text[]) AS g(project_id, id)
-        JOIN customers t ON t.project_id = g.project_id AND t.tracking_id = g.id
-        UNION ALL
-        SELECT 'catalogue', t.project_id, t.id, t.doc
-        FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
-        JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
-        UNION ALL
-        SELECT 'catalogue', p.project_id, p.id, p.doc
-        FROM unnest($6::text[], $7::text[]) AS g(project_id, id)
-        JOIN catalogue t ON t.project_id = g.project_id AND t.id = g.id
-        JOIN catalogue p ON p.project_id = t.project_id AND p.id = t.doc->>'product_id'
-        UNION ALL
-        SELECT 'order', t.project_id, t.id,
-               jsonb_build_object('sent', t.sent, 'redeemed', t.redeemed,
-                                  'version', t.redeemed_version)
-        FROM unnest($8::text[], $9::text[]) AS g(project_id, id)
-        JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
-        """,
+        _KNOWN,
+        *_columns(wanted.vouchers),
+        *_columns(wanted.accounts),
         list(wanted.projects),
         *_columns(wanted.customers),
         *_columns(wanted.tracking_ids),
         *_columns(wanted.catalogue),
         *_columns(wanted.orders),
     )
-    places = {
+    found = Found({}, {}, {}, {}, {}, {}, {})
+    places: dict[str, dict[Key, Any]] = {
+        "voucher": found.vouchers,
+        "account": found.accounts,
         "customer": found.customers,
         "tracked": found.tracked,
         "catalogue": found.catalogue,
@@ -88,6 +132,10 @@ async def known(connection: Connection, wanted: Wanted) -> Found:
             found.projects[row["project_id"]] = row["doc"]
         else:
             places[row["kind"]][row["project_id"], row["id"]] = row["doc"]
+    for voucher in found.vouchers.values():
+        for name in ("created_at", "updated_at"):
+            moment = voucher[name]
+            voucher[name] = moment and datetime.fromisoformat(moment).astimezone(UTC)
     return found
 
 
@@ -118,31 +166,7 @@ async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, a
     them was changed, assigned or removed. A version that is missing belongs to a definition that
     is named but has not arrived yet.
     """
-    rows = await connection.fetch(
-        """
-        SELECT v.project_id, v.id, v.code, v.campaign_id, v.active, v.version, v.definition,
-               v.created_at, v.updated_at, c.version AS campaign_version,
-               ARRAY(
-                   SELECT a.rule_id || '@' || coalesce(r.version::text, '')
-                   FROM assignments a
-                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-                   WHERE a.project_id = v.project_id AND a.rule_id IS NOT NULL
-                     AND a.related_object_id IN (v.id, v.campaign_id)
-                   ORDER BY a.id
-               ) AS rules,
-               (
-                   SELECT max(greatest(a.position, r.version))
-                   FROM assignments a
-                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-                   WHERE a.project_id = v.project_id
-                     AND a.related_object_id IN (v.id, v.campaign_id)
-               ) AS rules_version
-        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
-        JOIN vouchers v ON v.project_id = g.project_id AND v.id = g.id
-        LEFT JOIN campaigns c ON c.project_id = v.project_id AND c.id = v.campaign_id
-        """,
-        *_columns(keys),
-    )
+    rows = await connection.fetch(_VOUCHERS, *_columns(keys))
     return {(row["project_id"], row["id"]): row for row in rows}
 
 

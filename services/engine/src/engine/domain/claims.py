@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from contracts.accounts import Unit
-from engine.domain.definition import PROMOTION_TIER, Code
+from engine.domain.definition import PROMOTION_TIER, Code, account_of_credits
 from engine.domain.facts import Facts
 from engine.domain.limit_rules import Limit, Subject
 from engine.domain.refusals import Refusal
@@ -67,7 +67,7 @@ def credits_of(code: Code, amount: int, *, is_adjustable: bool) -> Claim:
     """Return the claim on a gift card's credits."""
     gift = code.definition.gift or {}
     return Claim(
-        credits_account(code),
+        account_of_credits(code.id),
         "credit",
         amount,
         int(gift.get("amount") or 0),
@@ -75,11 +75,6 @@ def credits_of(code: Code, amount: int, *, is_adjustable: bool) -> Claim:
         Refusal("gift_amount_exceeded", code.code, resource_id=code.id, resource_type="voucher"),
         is_adjustable,
     )
-
-
-def credits_account(code: Code) -> str:
-    """Return the account of a gift card's credits."""
-    return f"credits/{code.id}"
 
 
 def limits_of(

@@ -69,7 +69,17 @@ class Code:
     @property
     def uses_account(self) -> str:
         """The ledger's account of its uses."""
-        return f"uses/{self.id}" if self.object == "voucher" else f"tier-uses/{self.id}"
+        return account_of_uses(self.id) if self.object == "voucher" else f"tier-uses/{self.id}"
+
+
+def account_of_uses(voucher_id: str) -> str:
+    """Return the ledger's account of a voucher's uses."""
+    return f"uses/{voucher_id}"
+
+
+def account_of_credits(voucher_id: str) -> str:
+    """Return the ledger's account of a gift card's credits."""
+    return f"credits/{voucher_id}"
 
 
 def efforts_of(code: Code) -> list[Effort]:

@@ -16,7 +16,6 @@ from engine.domain.bundle import bundle_json
 from engine.domain.claims import (
     Claim,
     Claimed,
-    credits_account,
     credits_of,
     limits_of,
     subject_of,
@@ -25,7 +24,7 @@ from engine.domain.claims import (
 )
 from engine.domain.collections import Collections
 from engine.domain.counters import Counters
-from engine.domain.definition import Code, efforts_of
+from engine.domain.definition import Code, account_of_credits, efforts_of
 from engine.domain.effort import refuse_too_complex, trials_of
 from engine.domain.explain import Heard, amounts_of, explanation, hear
 from engine.domain.facts import Facts, Spent
@@ -478,7 +477,7 @@ class Run:
         A plan does not trust an empty card unless the ledger said so: it asks for what the order costs,
         and the ledger hands the plan back with what there is.
         """
-        account = credits_account(code)
+        account = account_of_credits(code.id)
         left = self.claimed.left(account, int((code.definition.gift or {}).get("amount") or 0))
         assert left is not None, "a card's credits are always limited"
         is_certain = self.must_suffice or account in self.snapshot.accounts.available
