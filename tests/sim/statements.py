@@ -533,7 +533,7 @@ async def known_facts(connection: Connection, tx: Transaction, *columns: list[st
         raise UnknownStatement(message)
     found = [
         _fact("voucher", row["project_id"], row["id"], row | _texts(row))
-        for row in await read_vouchers(connection, tx, *vouchers)
+        for row in _vouchers(tx, *vouchers)
     ]
     for row in await seen_accounts(connection, tx, *accounts):
         doc = {name: row[name] for name in ("used", "adjusted", "held")}
@@ -560,10 +560,7 @@ def _fact(kind: str, project_id: str, name: str, doc: Row) -> Row:
     return {"kind": kind, "project_id": project_id, "id": name, "doc": doc}
 
 
-@statement("^SELECT v.project_id, v.id, v.code")
-async def read_vouchers(
-    _: Connection, tx: Transaction, projects: list[str], ids: list[str]
-) -> list[Row]:
+def _vouchers(tx: Transaction, projects: list[str], ids: list[str]) -> list[Row]:
     if any(row["rule_id"] for _key, row in tx.scan("assignments")):
         message = "the simulation's shop has no validation rules"
         raise UnknownStatement(message)

@@ -1,6 +1,6 @@
 """What a batch of requests is answered from: for all requests of the batch at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -33,10 +33,19 @@ class Wanted(NamedTuple):
     orders: Collection[Key]
 
 
+_NOTHING = Wanted(frozenset(), frozenset(), (), (), (), (), ())
+
+
 class Found(NamedTuple):
     """What there is of it."""
 
     vouchers: dict[Key, JsonObject]
+    """Each with the versions of its campaign and its rules.
+
+    ``rules`` are texts ``<rule id>@<version>``; ``rules_version`` is the newest position at which any of
+    them was changed, assigned or removed. A version that is missing belongs to a definition that
+    is named but has not arrived yet.
+    """
     accounts: dict[Key, Row]
     projects: dict[str, JsonObject]
     customers: dict[Key, JsonObject]
@@ -46,30 +55,29 @@ class Found(NamedTuple):
     """``sent``, ``redeemed`` and ``version`` of each."""
 
 
-_VOUCHERS = """
-    SELECT v.project_id, v.id, v.code, v.campaign_id, v.active, v.version, v.definition,
-           v.created_at, v.updated_at, c.version AS campaign_version,
-           ARRAY(
-               SELECT a.rule_id || '@' || coalesce(r.version::text, '')
-               FROM assignments a
-               LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-               WHERE a.project_id = v.project_id AND a.rule_id IS NOT NULL
-                 AND a.related_object_id IN (v.id, v.campaign_id)
-               ORDER BY a.id
-           ) AS rules,
-           (
-               SELECT max(greatest(a.position, r.version))
-               FROM assignments a
-               LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
-               WHERE a.project_id = v.project_id
-                 AND a.related_object_id IN (v.id, v.campaign_id)
-           ) AS rules_version
-    FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
-    JOIN vouchers v ON v.project_id = g.project_id AND v.id = g.id
-    LEFT JOIN campaigns c ON c.project_id = v.project_id AND c.id = v.campaign_id
-"""
-_KNOWN = f"""
-    SELECT 'voucher' AS kind, v.project_id, v.id, to_jsonb(v) AS doc FROM ({_VOUCHERS}) v
+_KNOWN = """
+    SELECT 'voucher' AS kind, v.project_id, v.id, to_jsonb(v) AS doc FROM (
+        SELECT v.project_id, v.id, v.code, v.campaign_id, v.active, v.version, v.definition,
+               v.created_at, v.updated_at, c.version AS campaign_version,
+               ARRAY(
+                   SELECT a.rule_id || '@' || coalesce(r.version::text, '')
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = v.project_id AND a.rule_id IS NOT NULL
+                     AND a.related_object_id IN (v.id, v.campaign_id)
+                   ORDER BY a.id
+               ) AS rules,
+               (
+                   SELECT max(greatest(a.position, r.version))
+                   FROM assignments a
+                   LEFT JOIN rules r ON r.project_id = a.project_id AND r.id = a.rule_id
+                   WHERE a.project_id = v.project_id
+                     AND a.related_object_id IN (v.id, v.campaign_id)
+               ) AS rules_version
+        FROM unnest($1::text[], $2::text[]) AS g(project_id, id)
+        JOIN vouchers v ON v.project_id = g.project_id AND v.id = g.id
+        LEFT JOIN campaigns c ON c.project_id = v.project_id AND c.id = v.campaign_id
+    ) v
     UNION ALL
     SELECT 'account', t.project_id, t.account,
            jsonb_build_object('used', t.used, 'adjusted', t.adjusted, 'held', t.held)
@@ -103,7 +111,7 @@ _KNOWN = f"""
                               'version', t.redeemed_version)
     FROM unnest($12::text[], $13::text[]) AS g(project_id, id)
     JOIN orders t ON t.project_id = g.project_id AND t.id = g.id
-"""  # noqa: S608 - our own text
+"""
 
 
 async def known(connection: Connection, wanted: Wanted) -> Found:
@@ -159,15 +167,9 @@ async def catalogue(connection: Connection, keys: Collection[Key]) -> dict[Key, 
     return {(row["project_id"], row["id"]): row["doc"] for row in rows}
 
 
-async def vouchers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
-    """Return codes by id, each with the versions of its campaign and its rules.
-
-    ``rules`` are texts ``<rule id>@<version>``; ``rules_version`` is the newest position at which any of
-    them was changed, assigned or removed. A version that is missing belongs to a definition that
-    is named but has not arrived yet.
-    """
-    rows = await connection.fetch(_VOUCHERS, *_columns(keys))
-    return {(row["project_id"], row["id"]): row for row in rows}
+async def vouchers(connection: Connection, keys: Iterable[Key]) -> dict[Key, JsonObject]:
+    """Return codes by id, as :func:`known` has them."""
+    return (await known(connection, _NOTHING._replace(vouchers=set(keys)))).vouchers
 
 
 async def tiers(connection: Connection, keys: Collection[Key]) -> dict[Key, asyncpg.Record]:
