@@ -129,7 +129,8 @@ class World:
 
     def _campaign(self, name: str, sent: Json) -> None:
         body = {key: value for key, value in sent.items() if key != "id"}
-        self._make(name, "/v1/campaigns", {"name": name, "vouchers_count": 1, **body})
+        count = {} if body.get("campaign_type") == "PROMOTION" else {"vouchers_count": 1}
+        self._make(name, "/v1/campaigns", {"name": name, **count, **body})
 
     def _voucher(self, name: str, sent: Json) -> None:
         known = {"definition", "rules", "active", "campaign_id", "version", "rules_version"}
