@@ -77,12 +77,14 @@ class Positions:
 
     async def _reached(self, wanted: list[Position]) -> bool:
         elsewhere = [p for p in wanted if (p.service, p.partition) not in self._applied]
-        if elsewhere and self.read_stored is not None:
+        if elsewhere:
+            if self.read_stored is None:
+                return False
             stored = await self.read_stored([(p.service, p.partition) for p in elsewhere])
             if any(stored.get((p.service, p.partition), -1) < p.position for p in elsewhere):
                 return False
-            wanted = [p for p in wanted if (p.service, p.partition) in self._applied]
-        return self.has(wanted)
+        # Those that were owned before that look: one that was taken away meanwhile is looked up next time.
+        return self.has(p for p in wanted if p not in elsewhere)
 
     async def _next_batch(self) -> None:
         event = asyncio.Event()
