@@ -9,20 +9,23 @@ from collections import defaultdict
 from collections.abc import Collection
 
 RATES = {
-    "crash": 0.004,
-    "crash_point": 0.012,
-    "session_ended": 0.006,
+    "crash": 0.0015,
+    "crash_point": 0.01,
+    "session_ended": 0.003,
+    "database_away": 0.0006,
     "message_lost": 0.05,
     "send_failed": 0.03,
-    "fetched_again": 0.05,
-    "reassigned": 0.01,
+    "fetched_again": 0.04,
+    "reassigned": 0.04,
     "sent_elsewhere": 0.1,
 }
 """How likely a fault is, each time it could happen."""
-NOT_FAULTS = {"send_arrived": 0.5}
+NOT_FAULTS = {"send_arrived": 0.5, "batch_parted": 0.3}
 SLOW_S = 0.05
-SLOW_SHARES = (0.0, 0.2, 0.5)
+SLOW_SHARES = (0.0, 0.3, 0.5)
 """How many kinds of steps (a statement, a commit, a send) are slow in a run."""
+BATCHES = (2, 6, 20)
+"""How many records of a partition are fetched at once, at most; in each run another number."""
 KINDS = tuple(RATES)
 Fault = tuple[str, int]
 """Its kind, and which chance of its kind it took."""
@@ -40,7 +43,8 @@ class Chance:
         """One series a kind: the number of a chance decides what is drawn, whatever else happens."""
         self._delays = random.Random(f"{seed}/delays")
         self._bytes = random.Random(f"{seed}/bytes")
-        self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 3.0))
+        self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 2.0))
+        self.batch = random.Random(f"{seed}/batch").choice(BATCHES)
         self.is_calm = False
         self._slow: dict[str, bool] = {}
         self._slow_share = random.Random(f"{seed}/slow").choice(SLOW_SHARES)
@@ -69,7 +73,7 @@ class Chance:
         drawn = self._delays.random()
         if self._is_slow(what):
             return SLOW_S * drawn
-        return 30 * drawn if drawn < 0.01 else 0.004 * drawn
+        return 10 * drawn if drawn < 0.03 else 0.004 * drawn
 
     def _is_slow(self, what: str) -> bool:
         if what not in self._slow:

@@ -117,7 +117,8 @@ class Judge:
                 wrong = str(error)
             if wrong:
                 self.findings.append(f"position {envelope.position}, {envelope.stream}: {wrong}")
-            self._look_at_accounts(envelope.project_id)
+            if not isinstance(event, RedemptionFailed | RollbackFailed):
+                self._look_at_accounts(envelope.project_id)
             self._look_for_eventless()
         for name, operation in self._operations.items():
             self._answer(operation, self._answered.get(name))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import customers.handlers
 import engine.domain.stack
 import engine.projections
 import gateway.read_models.orders
@@ -132,6 +133,24 @@ def _flushes_less(initialize: Any) -> Any:
     return initializing
 
 
+def _takes_any_fact(decide: Any) -> Any:
+    def deciding(state: Any, *rest: Any) -> Any:
+        if state is not None:
+            state = state.model_copy(update={"caused_at": None, "caused_by": None})
+        return decide(state, *rest)
+
+    return deciding
+
+
+async def _looks_at_what_is_left(positions: Any, wanted: Any) -> bool:
+    elsewhere = [one for one in wanted if one[:2] not in positions._applied]
+    if elsewhere:
+        stored = await positions.read_stored([one[:2] for one in elsewhere])
+        if any(stored.get(one[:2], -1) < one.position for one in elsewhere):
+            return False
+    return bool(positions.has(one for one in wanted if one[:2] in positions._applied))
+
+
 MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "records that were taken before are taken again": (
         (Consumer, "_fresh"),
@@ -176,8 +195,16 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
         lambda _: lambda *_: True,
     ),
     "the engine answers 500 when its session ends": (
-        (runtime.requests, "INFRASTRUCTURE_ERRORS"),
-        lambda _: (OSError,),
+        (runtime.requests, "is_passing"),
+        lambda _: lambda error: isinstance(error, OSError),
+    ),
+    "customers let an older fact replace a newer one": (
+        (customers.handlers, "decide_apply_fact"),
+        _takes_any_fact,
+    ),
+    "what is taken away during the look at others is there": (
+        (Positions, "_reached"),
+        lambda _: _looks_at_what_is_left,
     ),
     "an order's owner counts by its own clock": (
         (gateway.read_models.orders, "_has_taken_over"),

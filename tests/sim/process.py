@@ -15,20 +15,28 @@ import asyncpg
 
 from runtime.batches import Place
 from runtime.bus import Bus
-from runtime.inbox import Consumer
+from runtime.inbox import BUSY, Consumer
 from runtime.relay import Relay
 from runtime.service import AnyConsumer, Service
 from tests.sim.bus import Fetcher, ProcessBus, Topics, partitions_of
 from tests.sim.chance import Chance
+from tests.sim.loop import Pause, VirtualLoop
 from tests.sim.statements import Statements
 from tests.sim.store import Connection, Pool, Schema
 
 CURRENT: ContextVar["Process"] = ContextVar("process")
-RESTART_S_MAX = 3
-FETCH_RECORDS_MAX = 6
+RESTART_S_MAX = 1
+FETCHED_AGAIN_MAX = 8
+AWAY_S = 0.1
+"""So long a process cannot reach its database: whoever tries again at once fails again."""
+FAR_BACK = 20
+"""Once in so many times up to ``RECORDS_MAX`` are fetched again."""
+RECORDS_MAX = 200
 IDLE_S_MAX = 0.25
 PUBLISHERS = {"ledger", "campaigns", "customers", "webhooks"}
-CARE_S = 2.0
+CARE_S = 4.0
+COMMIT_S = 0.2
+"""Those without offsets of their own tell Kafka where they are; what came since is done again by the next."""
 
 
 class Killed(BaseException):
@@ -38,6 +46,7 @@ class Killed(BaseException):
 class Surroundings(Protocol):
     """What a process finds on its machine."""
 
+    loop: VirtualLoop
     chance: Chance
     topics: Topics
     broken: list[BaseException]
@@ -68,6 +77,7 @@ class Process:
         self.fetchers: dict[str, Fetcher] = {}
         self._schema = schema
         self._statements = statements
+        self._away_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -121,17 +131,22 @@ class Process:
         """Let time pass; the process may die in it."""
         if self.is_dead:
             raise Killed
-        self.world.note(f"{self.name} {what}")
-        await asyncio.sleep(self.world.chance.delay(what))
+        world = self.world
+        world.note(f"{self.name} {what}")
+        await Pause(world.loop, world.chance.delay(what))
         if self.is_dead:
             raise Killed
-        if self.world.chance.happens("crash"):
+        if world.chance.happens("crash"):
             self.die(f"at {what}")
 
     async def statement(self, connection: Connection, what: str) -> None:
-        """Let a statement take its time; its session may end in it."""
+        """Let a statement take its time; its session may end in it, or all for a while."""
         await self.step(what)
-        if self.world.chance.happens("session_ended"):
+        world = self.world
+        if world.chance.happens("database_away"):
+            self._away_until = world.loop.moment + AWAY_S
+        is_away = world.loop.moment < self._away_until
+        if world.chance.happens("session_ended") or is_away:
             self.world.note(f"{self.name} loses its session at {what}")
             connection.terminate()
 
@@ -164,28 +179,36 @@ class Process:
 
     async def _fetch(self, consumer: AnyConsumer, fetcher: Fetcher) -> None:
         chance = self.world.chance
+        is_busy = isinstance(consumer, Consumer) and BUSY.intersection(consumer.topics)
+        take = consumer.take_paced if is_busy else consumer.take
         while True:
-            if fetcher.assigned and chance.happens("fetched_again"):
-                place = sorted(fetcher.assigned)[chance.number(len(fetcher.assigned))]
-                fetcher.next[place] = chance.number(fetcher.next.get(place, 0) + 1)
-                self.world.note(f"{self.name} fetches {place} again from {fetcher.next[place]}")
-            records = fetcher.getmany(lambda: 1 + chance.number(FETCH_RECORDS_MAX))
+            records = fetcher.getmany(lambda: 1 + chance.number(chance.batch))
             if records:
                 at = [f"{one.topic}/{one.partition}@{one.offset}" for one in records]
                 self.world.note(f"{self.name} takes {' '.join(at)}")
                 # A kind of steps of its own: consumers of one topic are fast or slow, each by itself.
                 await self.step(f"take {self.service.name} {consumer.name}")
-                await consumer.take(records)
+                await take(records)
+                if fetcher.assigned and chance.happens("fetched_again"):
+                    place = sorted(fetcher.assigned)[chance.number(len(fetcher.assigned))]
+                    fetcher.next[place] = max(0, fetcher.next.get(place, 0) - _steps_back(chance))
+                    self.world.note(f"{self.name} fetches {place} again from {fetcher.next[place]}")
             else:
                 await self.world.topics.wait(consumer.topics, IDLE_S_MAX)
 
     async def _care(self, consumer: AnyConsumer) -> None:
+        pause_s = CARE_S if isinstance(consumer, Consumer) else COMMIT_S
         while True:
-            await asyncio.sleep(CARE_S)
+            await asyncio.sleep(pause_s)
             try:
                 await consumer.look_after_offsets()
             except (OSError, asyncpg.PostgresError):
                 continue
+
+
+def _steps_back(chance: Chance) -> int:
+    """Return how many records are fetched again: mostly a few, as whoever has them all does all again."""
+    return chance.number(FETCHED_AGAIN_MAX if chance.number(FAR_BACK) else RECORDS_MAX)
 
 
 class Group:

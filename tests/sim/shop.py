@@ -5,7 +5,7 @@ they are vouchers of their own.
 """
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from contracts import campaigns, gateway, ids
@@ -27,6 +27,7 @@ LIMITS: dict[str, int | None] = {
     "uses/free": None,
 }
 SHARED = sorted(LIMITS)
+MORE = [f"uses/more-{number}" for number in range(8)]
 """What everybody takes from; besides, twins have a code of their own, good for one use."""
 SAID_OF_CARD = Definition(LIMITS[CARD], version=1)
 ORDER_AMOUNT = 1000
@@ -35,6 +36,11 @@ TWIN_SHARES = (0.0, 0.3, 1.0)
 TWIN_S = 0.02
 SESSION_OPERATIONS = 5
 """So many operations share a session before the next one begins: first holds are where races are."""
+STORY_SHARES = (0.0, 0.3, 0.6)
+"""How much of a run is stories: what happens to one thing, one after the other, at short intervals."""
+STORY_S = 0.4
+OPERATIONS_A_LIMIT = 20
+"""After so many operations limits are raised by one more."""
 PARTS_MAX = 5
 
 
@@ -68,70 +74,122 @@ KINDS = {
 CHANGES = {"limit", "switch"}
 """What the merchant does: another limit of a code, higher or lower; switched off, or on again."""
 CHANGED = ("uses/a", "uses/b", "uses/c")
+MANY_TIMES = ("uses/c", "uses/free", MORE[0])
 
 
 def operations_of(seed: int, count: int) -> tuple[Operation, ...]:
     """Return what is asked for in a run."""
-    chance = random.Random(f"{seed}/operations")
-    pace = chance.choice((0.002, 0.02, 0.2))
-    twins = chance.choice(TWIN_SHARES)
-    weights = [chance.choice((0.2, 1, 1, 4)) * weight for weight in KINDS.values()]
-    if twins == 1.0:
-        weights = [kind == "hold" for kind in KINDS]
-        pace = 0.2  # who waits in a queue meets nobody
-    made: list[Operation] = []
-    at = 0.0
-    for number in range(count):
-        at += pace * chance.random()
-        kind = chance.choices(list(KINDS), weights)[0]
-        redeemed = [one for one in made if one.kind == "redeem"]
-        if kind == "roll_back" and not redeemed:
+    return tuple(_Shop(random.Random(f"{seed}/operations"), count).made[:count])
+
+
+class _Shop:
+    """Thinks out what is asked for. Each run has a pace, twins, stories and kinds in shares of its own."""
+
+    def __init__(self, chance: random.Random, count: int) -> None:
+        self._chance = chance
+        self._pace = chance.choice((0.002, 0.01, 0.05))
+        self._twins = chance.choice(TWIN_SHARES)
+        self._stories = chance.choice(STORY_SHARES)
+        self._weights = [chance.choice((0.2, 1, 1, 4)) * weight for weight in KINDS.values()]
+        if self._twins == 1.0:
+            self._weights = [float(kind == "hold") for kind in KINDS]
+            self._stories = 0.0
+            self._pace = 0.1  # who waits in a queue meets nobody
+        self._at = 0.0
+        self.made: list[Operation] = []
+        while len(self.made) < count:
+            self._at += self._pace * chance.random()
+            if chance.random() < self._stories:
+                self._tell(chance.choice((self._refilled, self._paid_twice))())
+            else:
+                self._add(chance.choices(list(KINDS), self._weights)[0])
+
+    @property
+    def _name(self) -> str:
+        return f"r{len(self.made)}"
+
+    def _add(self, kind: str) -> None:
+        last = self.made[-1] if self.made else None
+        if last is not None and last.kind == "hold" and self._chance.random() < self._twins:
+            self._add_twin(last)
+            return
+        if kind == "roll_back" and not self._redeemed():
             kind = "redeem"
-        session = f"s{number // (2 if twins == 1.0 else SESSION_OPERATIONS)}"
-        last = made[-1] if made else None
-        if last is not None and last.kind == "hold" and chance.random() < twins:
-            own = (Take(f"uses/own-{number}", 1),)
-            made[-1] = last._replace(takes=own)
-            soon = last.at + TWIN_S * chance.random()
-            twin = made[-1]._replace(at=soon, kind="redeem", name=f"r{number}", order=None)
-            # Another code in front: what orders the plan among the ledger's commands is another name.
-            more = (Take(f"uses/more-{number}", 1), *own) if chance.random() < 0.7 else own
-            made.append(twin._replace(takes=more))
-            continue
-        made.append(_operation(chance, at, kind, f"r{number}", redeemed, session))
-    return tuple(made)
+        self.made.append(self._operation(kind))
 
+    def _redeemed(self) -> list[Operation]:
+        return [one for one in self.made if one.kind == "redeem"]
 
-def _operation(
-    chance: random.Random, at: float, kind: str, name: str, redeemed: list[Operation], its: str
-) -> Operation:
-    project = chance.choice(PROJECTS)
-    operation = Operation(at, kind, project, name)
-    if kind in {"redeem", "hold"}:
-        chosen = chance.sample(SHARED, chance.choice((1, 1, 2, 3)))
-        operation = operation._replace(
-            takes=tuple(
-                Take(one, chance.choice((1, 2, 20)), chance.random() < 0.5)
-                if one == CARD
-                else Take(one, 1)
-                for one in chosen
-            ),
-            session=chance.choice((its, None)) if kind == "redeem" else None,
-            order=chance.choice((None, None, *ORDERS)),
+    def _add_twin(self, last: Operation) -> None:
+        chance = self._chance
+        own = (Take(f"uses/own-{len(self.made)}", 1),)
+        self.made[-1] = last._replace(takes=own)
+        soon = max(0.0, last.at + TWIN_S * (2 * chance.random() - 1))
+        twin = self.made[-1]._replace(at=soon, kind="redeem", name=self._name, order=None)
+        # Another code in front: what orders the plan among the ledger's commands is another name.
+        more = (Take(chance.choice(MORE), 1), *own) if chance.random() < 0.7 else own
+        self.made.append(twin._replace(takes=more))
+
+    def _operation(self, kind: str) -> Operation:
+        chance = self._chance
+        number = len(self.made)
+        session = f"s{number // (2 if self._twins == 1.0 else SESSION_OPERATIONS)}"
+        operation = Operation(self._at, kind, chance.choice(PROJECTS), self._name)
+        if kind in {"redeem", "hold"}:
+            chosen = chance.sample(SHARED, chance.choice((1, 1, 2, 3)))
+            operation = operation._replace(
+                takes=tuple(
+                    Take(one, chance.choice((1, 2, 20)), chance.random() < 0.5)
+                    if one == CARD
+                    else Take(one, 1)
+                    for one in chosen
+                ),
+                session=chance.choice((session, None)) if kind == "redeem" else None,
+                order=chance.choice((None, None, *ORDERS)),
+            )
+        if kind in CHANGES:
+            # Limits grow with what has been asked for, so that something is always left to quarrel about.
+            limit = chance.choice((1, 2, 4, 9)) + number // OPERATIONS_A_LIMIT
+            changed = Take(chance.choice(CHANGED), limit)
+            return operation._replace(takes=(changed,), amount=chance.choice((0, 1, 1)))
+        if kind in {"hold", "release"}:
+            operation = operation._replace(session=session)
+        if kind == "roll_back":
+            known = chance.choice(self._redeemed())
+            return operation._replace(project=known.project, of=known.name)
+        return operation._replace(
+            order=chance.choice(ORDERS) if kind == "cancel" else operation.order,
+            amount=chance.choice((-60, -10, 5, 20, 50, 0)),
+            seconds=chance.choice((1, 2, 8)),
         )
-    if kind in CHANGES:
-        changed = Take(chance.choice(CHANGED), chance.choice((1, 2, 4, 9)))
-        return operation._replace(takes=(changed,), amount=chance.choice((0, 1, 1)))
-    if kind in {"hold", "release"}:
-        operation = operation._replace(session=its)
-    if kind == "roll_back":
-        known = chance.choice(redeemed)
-        return operation._replace(project=known.project, of=known.name)
-    return operation._replace(
-        order=chance.choice(ORDERS) if kind == "cancel" else operation.order,
-        amount=chance.choice((-60, -10, 5, 20, 0)),
-        seconds=chance.choice((1, 2, 30)),
-    )
+
+    def _tell(self, story: Iterable[Operation]) -> None:
+        """Ask for one thing soon after another, in one project."""
+        at, project = self._at, self._chance.choice(PROJECTS)
+        for operation in story:
+            self.made.append(operation._replace(at=at, project=project))
+            at += STORY_S * self._chance.random()
+
+    def _refilled(self) -> Iterator[Operation]:
+        """A card is emptied, refilled and emptied again: views of it are soon out of date."""
+        everything = (Take(CARD, 1, is_flexible=True),)
+        emptied = self._operation("redeem")._replace(takes=everything, session=None)
+        yield emptied
+        kind = self._chance.choice(("top_up", "roll_back"))
+        refilled = Operation(0.0, kind, "", self._name, of=emptied.name, amount=20)
+        yield refilled
+        yield self._operation("redeem")._replace(takes=everything, session=None)
+
+    def _paid_twice(self) -> Iterator[Operation]:
+        """An order, its own or a common one, is paid by some codes; one is given back, or it is canceled."""
+        order = self._chance.choice((f"ord_{self._name}", *ORDERS))
+        paid: list[Operation] = []
+        for code in self._chance.sample(MANY_TIMES, self._chance.choice((1, 2, 3))):
+            paid.append(self._operation("redeem"))
+            yield paid[-1]._replace(takes=(Take(code, 1),), session=None, order=order)
+        kind = self._chance.choice(("roll_back", "roll_back", "cancel"))
+        given_back = self._chance.choice(paid).name if kind == "roll_back" else ""
+        yield Operation(0.0, kind, "", self._name, order=order, of=given_back)
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -178,7 +236,7 @@ def project_of(project: str) -> gateway.ProjectCreated:
 
 def limit_of(name: str) -> int | None:
     """Return the limit that a run begins with."""
-    return LIMITS.get(name, 1)
+    return None if name in MORE else LIMITS.get(name, 1)
 
 
 def body_of(name: str) -> JsonObject:

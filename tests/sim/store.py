@@ -10,7 +10,6 @@ import asyncio
 from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
@@ -27,8 +26,10 @@ class Record(dict[str, Any]):
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
 
-    def __getitem__(self, key: Any) -> Any:
-        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+    def __missing__(self, key: Any) -> Any:
+        if isinstance(key, int):
+            return list(self.values())[key]
+        raise KeyError(key)
 
 
 class Schema:
@@ -166,7 +167,7 @@ class TransactionBlock:
         """Begin."""
         connection = self._connection
         if connection.transaction_now is None:
-            await connection.step("begin")
+            # Nothing is seen or locked yet: whatever happens here may as well happen at the first statement.
             connection.transaction_now = Transaction(connection.schema)
         else:
             self._savepoint = _Savepoint(_copied(connection.transaction_now.written))
@@ -253,7 +254,7 @@ class Connection:
             raise
         if self.transaction_now is None:
             transaction.end(is_committed=True)
-        return [Record(_fresh(row)) for row in rows or ()]
+        return [_fresh(row) for row in rows] if rows else []
 
     async def fetchrow(self, sql: str, *values: Any) -> Record | None:
         """Run a statement; returns its first row."""
@@ -293,9 +294,14 @@ class Connection:
         self.schema.listeners = [one for one in self.schema.listeners if one[0] is not self]
 
 
-def _fresh(row: Row) -> Row:
+def _fresh(row: Row) -> Record:
     """Return a row of which nothing is shared with the store: JSON is the only thing that can change."""
-    return {name: _copy(value) for name, value in row.items()}
+    fresh = Record(row)
+    for name, value in row.items():
+        kind = type(value)
+        if kind is dict or kind is list:
+            fresh[name] = _copy(value)
+    return fresh
 
 
 def _copy(value: Any) -> Any:
@@ -317,13 +323,24 @@ class Pool:
     async def expire_connections(self) -> None:
         """Keep none: every one that is lent is new."""
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    def acquire(self) -> "_Lent":
         """Lend a connection."""
-        connection = self._connect()
-        self.open_ones.append(connection)
-        try:
-            yield connection
-        finally:
-            self.open_ones.remove(connection)
-            connection.terminate()
+        return _Lent(self)
+
+
+class _Lent:
+    """A connection as long as it is lent."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        self._connection = self._pool._connect()
+        self._pool.open_ones.append(self._connection)
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.open_ones.remove(self._connection)
+        self._connection.terminate()
