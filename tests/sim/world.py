@@ -185,7 +185,7 @@ class World:
         self._projects = {one.name: one.project for one in wanted.operations}
         self._last = max((one.at for one in wanted.operations), default=0.0)
         self._is_open = asyncio.Event()
-        """The engine knows what is offered."""
+        """The engine and the gateway know what is offered."""
 
     def note(self, text: str) -> None:
         """Write a line of the trace."""
@@ -348,7 +348,7 @@ class World:
         self.topics.append(out._replace(partition=number))
 
     async def define(self) -> None:
-        """Say what is offered, without faults, and let callers in when the engine knows it."""
+        """Say what is offered, without faults, and let callers in when it is known where they ask."""
         self.chance.is_calm = True
         for project in PROJECTS:
             self._tell("gateway", project, f"project-{project}", shop.project_of(project))
@@ -367,7 +367,11 @@ class World:
             for project, command in shop.definitions_of(self._run.operations):
                 name = f"{project}/{command.code}"
                 group.create_task(self._until_answered(name, project, topic, command, ()))
-        while not (self._is_published("campaigns") and self._has_read("engine", *DEFINING)):
+        while not (
+            self._is_published("campaigns")
+            and self._has_read("engine", *DEFINING)
+            and self._has_read("gateway", *DEFINING)
+        ):
             await asyncio.sleep(0.05)
         self.chance.is_calm = False
         self._is_open.set()
