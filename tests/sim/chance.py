@@ -13,6 +13,7 @@ RATES = {
     "crash_point": 0.01,
     "session_ended": 0.003,
     "database_away": 0.0006,
+    "stalled": 0.01,
     "message_lost": 0.05,
     "send_failed": 0.03,
     "fetched_again": 0.04,

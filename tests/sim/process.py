@@ -27,6 +27,8 @@ from tests.sim.store import Connection, Pool, Schema
 CURRENT: ContextVar["Process"] = ContextVar("process")
 RESTART_S_MAX = 1
 FETCHED_AGAIN_MAX = 8
+STALL_S = 2.0
+"""So long a consumer stands still with what it has fetched: others go on with the other partitions."""
 AWAY_S = 0.1
 """So long a process cannot reach its database: whoever tries again at once fails again."""
 FAR_BACK = 20
@@ -188,6 +190,9 @@ class Process:
                 self.world.note(f"{self.name} takes {' '.join(at)}")
                 # A kind of steps of its own: consumers of one topic are fast or slow, each by itself.
                 await self.step(f"take {self.service.name} {consumer.name}")
+                if chance.happens("stalled"):
+                    self.world.note(f"{self.name} {consumer.name} stands still")
+                    await asyncio.sleep(STALL_S)
                 await take(records)
                 if fetcher.assigned and chance.happens("fetched_again"):
                     place = sorted(fetcher.assigned)[chance.number(len(fetcher.assigned))]

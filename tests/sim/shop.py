@@ -38,7 +38,7 @@ SESSION_OPERATIONS = 5
 """So many operations share a session before the next one begins: first holds are where races are."""
 STORY_SHARES = (0.0, 0.3, 0.6)
 """How much of a run is stories: what happens to one thing, one after the other, at short intervals."""
-STORY_S = 0.4
+STORY_PACES = (0.02, 0.4)
 OPERATIONS_A_LIMIT = 20
 """After so many operations limits are raised by one more."""
 PARTS_MAX = 5
@@ -164,11 +164,12 @@ class _Shop:
         )
 
     def _tell(self, story: Iterable[Operation]) -> None:
-        """Ask for one thing soon after another, in one project."""
+        """Ask for one thing soon after another, or nearly at once, in one project."""
         at, project = self._at, self._chance.choice(PROJECTS)
+        pace = self._chance.choice(STORY_PACES)
         for operation in story:
             self.made.append(operation._replace(at=at, project=project))
-            at += STORY_S * self._chance.random()
+            at += pace * self._chance.random()
 
     def _refilled(self) -> Iterator[Operation]:
         """A card is emptied, refilled and emptied again: views of it are soon out of date."""
@@ -182,9 +183,9 @@ class _Shop:
 
     def _paid_twice(self) -> Iterator[Operation]:
         """An order, its own or a common one, is paid by some codes; one is given back, or it is canceled."""
-        order = self._chance.choice((f"ord_{self._name}", *ORDERS))
+        order = self._chance.choice((f"ord_{self._name}", f"ord_{self._name}", *ORDERS))
         paid: list[Operation] = []
-        for code in self._chance.sample(MANY_TIMES, self._chance.choice((1, 2, 3))):
+        for code in self._chance.sample(MANY_TIMES, self._chance.choice((1, 1, 2, 3))):
             paid.append(self._operation("redeem"))
             yield paid[-1]._replace(takes=(Take(code, 1),), session=None, order=order)
         kind = self._chance.choice(("roll_back", "roll_back", "cancel"))
