@@ -142,15 +142,6 @@ def _takes_any_fact(decide: Any) -> Any:
     return deciding
 
 
-async def _looks_at_what_is_left(positions: Any, wanted: Any) -> bool:
-    elsewhere = [one for one in wanted if one[:2] not in positions._applied]
-    if elsewhere:
-        stored = await positions.read_stored([one[:2] for one in elsewhere])
-        if any(stored.get(one[:2], -1) < one.position for one in elsewhere):
-            return False
-    return bool(positions.has(one for one in wanted if one[:2] in positions._applied))
-
-
 MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "records that were taken before are taken again": (
         (Consumer, "_fresh"),
@@ -201,10 +192,6 @@ MUTANTS: dict[str, tuple[Place, Callable[[Any], Any]]] = {
     "customers let an older fact replace a newer one": (
         (customers.handlers, "decide_apply_fact"),
         _takes_any_fact,
-    ),
-    "what is taken away during the look at others is there": (
-        (Positions, "_reached"),
-        lambda _: _looks_at_what_is_left,
     ),
     "an order's owner counts by its own clock": (
         (gateway.read_models.orders, "_has_taken_over"),
