@@ -230,8 +230,8 @@ def wrong_values(schema: dict[str, Any]) -> list[Any]:
     if not schema:
         return []
     found: list[Any] = [5.5]
-    kind = schema["type"]
-    found += [value for name, value in SAMPLES.items() if name != kind]
+    kinds = {one["type"] for one in schema.get("anyOf", [schema])}
+    found += [value for name, value in SAMPLES.items() if name not in kinds]
     return found + (["nonsense"] if "enum" in schema else [])
 
 
