@@ -30,8 +30,8 @@ Checks that need no running system are among the tests of their parts: R32 in `t
 (`make simulate-long`), R20 in `libs/runtime/tests/test_missing_events.py`, R28 (clocks) in
 `libs/runtime/tests/test_health_and_metrics.py`, R34 to R37 and R39 (receivers, signatures, private
 addresses) in `services/webhooks/tests`. R31 is `python -m bench soak`. No machine checks R07 (points)
-yet. R04, R06, R11, R15, R16, R22 and R38 stand in `tests/chaos` too; where they have no line, they were not
-run since the file was last begun anew. The services are on the code of the day that a line names.
+yet. A check of `tests/chaos` without a line here was not run since the file was last begun anew. The
+services are on the code of the day that a line names.
 """
 KILLED = ("kills", "deaths", "crashes", "pauses")
 """Names of figures that count what was killed or stopped."""
