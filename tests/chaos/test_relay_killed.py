@@ -18,9 +18,8 @@ from runtime.settings import Settings
 from runtime.testing.servers import Servers
 from tests.chaos.kit import report, say
 
-pytestmark = pytest.mark.chaos
-
 KILLS = int(os.environ.get("CHAOS_R16_KILLS", "20"))
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180 + 10 * KILLS)]
 EVENTS = 3_000
 RELAY = """
 import asyncio
