@@ -22,7 +22,7 @@ import pytest
 from tests.chaos.kit import is_ready, load_factor, report, rows, say, send_signal
 from tests.system import Answer, Api, Callers, Json, Request, System, cart, run, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2,3").split(",")]
 AT_ONCE = 200
