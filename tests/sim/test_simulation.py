@@ -11,7 +11,7 @@ from tests.sim.shrinking import shrink
 from tests.sim.world import SIZE, Run, run, run_of
 
 SEEDS = range(int(os.environ.get("SIMULATION_SEEDS", "4")))
-SEEDS_TO_FIND_A_MUTANT = 40
+SEEDS_TO_FIND_A_MUTANT = 100
 
 
 @pytest.mark.parametrize("seed", SEEDS)
