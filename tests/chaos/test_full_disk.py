@@ -32,6 +32,8 @@ SEED = int(os.environ.get("CHAOS_SEED", "29"))
 ROOM_BYTES = 16 * 1024 * 1024
 """What the server has for as long as the disk is not filled on purpose."""
 REFUSED = 10
+FULL_S = 20.0
+"""Longer than any message is tried, and than a caller waits for its answer."""
 RECOVERED_S = 90
 """The promise is thirty seconds, on a machine that does nothing else; what it took is reported."""
 
@@ -127,7 +129,10 @@ def _goes_on(load: Load) -> float:
 
 
 def _writes_stop_and_reads_go_on(load: Load, reader: Api, code: str) -> None:
+    filled = time.monotonic()
     wait_until(lambda: _refused(load), "writes are refused", RECOVERED_S)
+    # The fault itself: nothing to wait for but its end.
+    time.sleep(max(0.0, FULL_S - (time.monotonic() - filled)))
     for _ in range(5):
         shown = reader.must("GET", f"/v1/vouchers/{code}")
         assert shown["redemption"]["quantity"] == 3, "reads go on"
