@@ -3,6 +3,10 @@
 The server's files are put on a small file system of their own for the time of the test, which is then
 filled to the last byte. Of Postgres that is where its tables are: without room for its log it stops itself,
 which is R26, and starts when there is room again.
+
+Two faults made by hand are not noticed here, because something else makes up for each: a full disk that is
+taken for a fault of the message (no room for a dead letter either, so the records are fetched again), and a
+relay that does not wait for the broker (the client library sends again for longer than the disk is full).
 """
 
 import contextlib
