@@ -39,6 +39,7 @@ def test_a_seed_does_the_same_again_in_another_process() -> None:
 
 @pytest.mark.full
 @pytest.mark.chaos
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_a_mutant_is_found(name: str) -> None:
     with mutant(name):
