@@ -130,7 +130,7 @@ def parse_json(raw: bytes) -> Any:
     except json.JSONDecodeError as error:  # orjson's own is one of them
         raise InvalidPayload(f"The body is not JSON: {error}") from None
     if b"\\u0000" in raw:
-        _refuse_nul("", body)
+        _refuse_nul(body)
     return body
 
 
@@ -161,15 +161,16 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _refuse_nul(path: str, value: Any) -> None:
-    """Refuse the first text with the character NUL, which no column can hold; the depth is checked."""
-    if isinstance(value, str) and "\x00" in value:
-        raise payload.refuse(path or "The body", "must not contain the character NUL")
-    if isinstance(value, list):
-        for index, one in enumerate(value):
-            _refuse_nul(f"{path}[{index}]", one)
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            if "\x00" in name:
+def _refuse_nul(body: Any) -> None:
+    """Refuse a text with the character NUL, which no column can hold; not recursive."""
+    todo: list[tuple[str, Any]] = [("", body)]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, str) and "\x00" in value:
+            raise payload.refuse(path or "The body", "must not contain the character NUL")
+        if isinstance(value, list):
+            todo.extend((f"{path}[{index}]", one) for index, one in enumerate(value))
+        elif isinstance(value, dict):
+            if any("\x00" in name for name in value):
                 raise payload.refuse(path or "The body", "has a name with the character NUL in it")
-            _refuse_nul(payload.join(path, name), one)
+            todo.extend((payload.join(path, name), one) for name, one in value.items())
