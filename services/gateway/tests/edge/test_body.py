@@ -1,6 +1,7 @@
 """Bodies are read whole or refused: by property against Python's own reader."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -111,6 +112,5 @@ def test_known_properties_are_kept_and_null_is_told_apart_from_absence() -> None
     ],
 )
 def test_refusals_name_the_property(fields: Any, body: Any, mentions: str) -> None:
-    with pytest.raises(InvalidPayload, match="") as caught:
+    with pytest.raises(InvalidPayload, match=re.escape(mentions)):
         read(body, fields)
-    assert mentions in (caught.value.details or "")
