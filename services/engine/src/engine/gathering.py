@@ -114,9 +114,10 @@ async def gather(
     names = _names(readable)
     found = await queries.known(connection, names)
     tiers = await _tiers(connection, readable)
-    await definitions.prepare(connection, [*found.vouchers.values(), *tiers.values()])
+    rows = {**found.vouchers, **tiers}
+    await definitions.prepare(connection, rows.values())
     for one, customer_id in zip(wanted, drawn, strict=True):
-        _know(one, {**found.vouchers, **tiers}, found, definitions, customer_id)
+        _know(one, rows, found, definitions, customer_id)
     free = {key for one in wanted for key in _free_products(one) if key not in found.catalogue}
     if free:
         found.catalogue.update(await queries.catalogue(connection, free))

@@ -1,7 +1,8 @@
 """Codes: what a pattern allows, and how random bytes become codes. No randomness of its own."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, product
 from typing import Any, NamedTuple
 
@@ -74,8 +75,14 @@ def _charset(path: str, value: Any) -> str:
         raise refuse(path, f"{_SEEN}, and no space")
     if not all(map(stands_alone, characters)):
         raise refuse(path, "must have characters only that no neighbour and no case changes")
-    first = {compared(one, caseless=False): one for one in reversed(characters)}
-    return "".join(one for one in characters if one in first.values())
+    return _first_of_each(characters, partial(compared, caseless=False))
+
+
+def _first_of_each(characters: str, form: Callable[[str], str]) -> str:
+    """Return the characters without those that have the form of an earlier one."""
+    first = {form(one): one for one in reversed(characters)}
+    kept = frozenset(first.values())
+    return "".join(one for one in characters if one in kept)
 
 
 CODE_CONFIG_FIELDS: Fields = {
@@ -108,9 +115,7 @@ def pattern_of(config: JsonObject | None) -> CodePattern:
 
 def distinct(project_id: str, pattern: CodePattern) -> CodePattern:
     """Return the pattern without characters that the project takes for an earlier one."""
-    first = {ids.canonical_code(project_id, one): one for one in reversed(pattern.charset)}
-    kept = frozenset(first.values())
-    charset = "".join(one for one in pattern.charset if one in kept)
+    charset = _first_of_each(pattern.charset, partial(ids.canonical_code, project_id))
     return pattern._replace(charset=charset)
 
 
