@@ -89,6 +89,7 @@ async def count(unit: Unit, command: Count) -> JsonObject:
 
 
 async def note(unit: Unit, command: Note) -> JsonObject:
+    _break_on(command.name)
     await unit.connection.execute(
         "INSERT INTO notes (project_id, name) VALUES ($1, $2)", unit.project_id, command.name
     )

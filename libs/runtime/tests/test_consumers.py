@@ -82,6 +82,8 @@ async def test_a_key_repeated_within_a_batch_has_one_effect(harness: Harness) ->
 
 
 async def test_a_refusal_undoes_what_its_handler_wrote(harness: Harness) -> None:
+    alone = await harness.command("p1", Note(name="alone", fails=True))
+    assert alone.status == 400
     replies = await harness.commands(
         [("p1", Note(name="a")), ("p1", Note(name="b", fails=True)), ("p1", Note(name="c"))]
     )

@@ -7,7 +7,7 @@ from typing import Any
 import counter_service as counter
 import pytest
 import pytest_asyncio
-from counter_service import Count, Counted
+from counter_service import Count, Counted, Note
 
 from contracts.catalog import IntakeRejected
 from contracts.messages import Envelope
@@ -82,6 +82,15 @@ async def test_a_retry_that_came_before_the_replay_leaves_one_effect(harness: Ha
     assert (retried.replayed, retried.body) == (False, {"total": 2})
     await replay(harness)
     assert harness.appended == [Counted(name="poison", by=2)]
+
+
+async def test_what_a_replayed_command_wrote_goes_if_it_is_refused(harness: Harness) -> None:
+    """The first of a process that has not seen its handler write: it is only then taken with a savepoint."""
+    await harness.command("p1", Note(name="poison", fails=True))
+    counter.POISON.clear()
+    await replay(harness)
+    assert await letters(harness) == []
+    assert await harness.rows("notes") == []
 
 
 async def _react(harness: Harness, stream: str, *names: str) -> None:

@@ -233,7 +233,7 @@ async def test_an_event_that_comes_twice_is_told_once(harness, receiver):
     record = Record("customers.events", 0, 0, b"k", event.to_json(), ())
     for _ in range(2):
         async with harness.service.pool.acquire() as connection, connection.transaction():
-            await reaction.apply(connection, [Item(record, envelope, event)], is_alone=True)
+            await reaction.apply(connection, [Item(record, envelope, event)])
     await send(harness)
     assert len(receiver.hooks) == 1
 

@@ -78,7 +78,7 @@ class _Writer(Consumer):
         return Batch(connection, host.name, host.settings.event_partitions, clock.now())
 
     async def call(
-        self, batch: Batch, envelope: Envelope, handler: Handler, message: Any, *, is_alone: bool
+        self, batch: Batch, envelope: Envelope, handler: Handler, message: Any
     ) -> tuple[Unit, JsonObject | Reply | None]:
         """Call the handler; keeps what it staged, or undoes it and lets its error through.
 
@@ -86,7 +86,7 @@ class _Writer(Consumer):
         learned from the first refusal, by taking the batch again.
         """
         unit = Unit(batch, envelope)
-        is_guarded = is_alone or handler.function in self._uses_sql
+        is_guarded = handler.function in self._uses_sql
         point = await savepoint(batch.connection) if is_guarded else None
         try:
             answer = await handler.function(unit, message)
@@ -146,9 +146,7 @@ class CommandConsumer(_Writer):
             return self._reply(read.envelope, Reply(status=500, error=error))
         return self._reply(read.envelope, _refusal(InvalidPayload("unknown command")))
 
-    async def apply(
-        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
-    ) -> Outcome:
+    async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
         """Handle a batch of commands."""
         known = await self._known_replies(connection, items)
         batch = self.begin(connection)
@@ -160,7 +158,7 @@ class CommandConsumer(_Writer):
             key = _key(item.envelope)
             if key in known or key in running:
                 continue
-            handled.append(await self._handle(batch, item, is_alone))
+            handled.append(await self._handle(batch, item))
             if item.envelope.idempotency_key:
                 running.add(key)
         if self._flush is not None:
@@ -185,13 +183,11 @@ class CommandConsumer(_Writer):
             messages = [(item.envelope, item.message) for item in items]
             batch.context = await self._prepare(batch.connection, messages)
 
-    async def _handle(self, batch: Batch, item: Item, is_alone: bool) -> _Handled:
+    async def _handle(self, batch: Batch, item: Item) -> _Handled:
         envelope = item.envelope
         handler = self._handlers[item.message.TYPE]
         try:
-            unit, answer = await self.call(
-                batch, envelope, handler, item.message, is_alone=is_alone
-            )
+            unit, answer = await self.call(batch, envelope, handler, item.message)
         except DomainError as error:
             metrics.REFUSALS.labels(self.name, error.key).inc()
             return _Handled(item, None, _refusal(error), is_kept=True)
@@ -305,9 +301,7 @@ class ReactionConsumer(_Writer):
         event = self._types.get(newest(envelope.type))
         return parse_body(event, envelope, record) if event is not None else None
 
-    async def apply(
-        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
-    ) -> Outcome:
+    async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
         """Handle a batch of events."""
         batch = self.begin(connection)
         await batch.prefetch(
@@ -325,7 +319,7 @@ class ReactionConsumer(_Writer):
             )
         for item in items:
             handler = self._handlers[item.message.TYPE]
-            await self.call(batch, item.envelope, handler, item.message, is_alone=is_alone)
+            await self.call(batch, item.envelope, handler, item.message)
         if self._flush is not None:
             await self._flush(connection, batch.context)
         await batch.write()
@@ -375,9 +369,7 @@ class IntakeConsumer(_Writer):
         del envelope
         return record
 
-    async def apply(
-        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
-    ) -> Outcome:
+    async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
         """Handle every element of a batch of records."""
         batch = self.begin(connection)
         elements = await self._judged(connection, items)
@@ -393,7 +385,7 @@ class IntakeConsumer(_Writer):
             batch.context = await self._prepare(connection, sound)
         refused = set()
         for element in elements:
-            if not await self._take_element(batch, element, is_alone):
+            if not await self._take_element(batch, element):
                 refused.add(id(element.record))
         await batch.write()
         results = [
@@ -423,14 +415,14 @@ class IntakeConsumer(_Writer):
         except (DomainError, ValueError, TypeError, KeyError, AttributeError):
             return []  # malformed: the handler says how
 
-    async def _take_element(self, batch: Batch, element: "_Element", is_alone: bool) -> bool:
+    async def _take_element(self, batch: Batch, element: "_Element") -> bool:
         """Handle an element, or tell upstream why not; returns whether it was taken."""
         handler = self._handlers[element.record.topic]
         reason = element.reason
         at_fault = "project_id" if reason.startswith("project_id: ") else None
         if not reason:
             try:
-                await self.call(batch, element.envelope, handler, element.value, is_alone=is_alone)
+                await self.call(batch, element.envelope, handler, element.value)
             except DomainError as error:
                 reason = error.details or error.message
                 at_fault = error.prop
@@ -523,11 +515,8 @@ class ProjectionConsumer(Consumer):
         message = f"the projection has no fold for {envelope.type}"
         raise Unreadable(message)
 
-    async def apply(
-        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
-    ) -> Outcome:
+    async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
         """Fold a batch of events into the rows."""
-        del is_alone
         events = [(item.message, item.envelope) for item in items]
         await read_model.apply(connection, self.projection, events)
         return Outcome()

@@ -173,10 +173,8 @@ class Consumer:
         except (ValueError, UnicodeDecodeError) as error:
             return Read(record, None, str(error))
 
-    async def apply(
-        self, connection: Connection, items: Sequence[Item], *, is_alone: bool
-    ) -> Outcome:
-        """Handle the batch inside the transaction. ``is_alone``: a single record, taken by itself."""
+    async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
+        """Handle the batch inside the transaction; raises ``TryAgain`` to have it taken anew."""
         raise NotImplementedError
 
     def refuse(self, read: Read, reason: str) -> list[Outgoing]:
@@ -204,7 +202,7 @@ class Consumer:
         records = self._moving(records)
         while records:
             try:
-                await self._once(records, is_alone=len(records) == 1)
+                await self._once(records)
             except _MissingEvent as error:
                 self._stand_still(error.missing)
                 records = self._before(records, error.missing)
@@ -240,7 +238,7 @@ class Consumer:
         faults = 0
         while True:
             try:
-                await self._once([record], is_alone=True)
+                await self._once([record])
             except _MissingEvent as error:
                 self._stand_still(error.missing)
                 return
@@ -276,7 +274,7 @@ class Consumer:
         faults = 0
         while True:
             try:
-                await self._once([record], is_alone=True, dead_because=reason)
+                await self._once([record], dead_because=reason)
             except INFRASTRUCTURE_ERRORS as error:
                 faults += 1
                 await self._pause(faults, "infrastructure", error)
@@ -350,9 +348,7 @@ class Consumer:
         delay = self.host.settings.retry_delay_s * 2 ** min(attempt - 1, 10)
         await asyncio.sleep(min(delay, limits.RETRY_DELAY_S_MAX))
 
-    async def _once(
-        self, records: Sequence[Record], *, is_alone: bool, dead_because: str | None = None
-    ) -> None:
+    async def _once(self, records: Sequence[Record], *, dead_because: str | None = None) -> None:
         started = time.perf_counter()
         reads = [self.read(record) for record in records]
         crash_point("before_tx")
@@ -360,7 +356,7 @@ class Consumer:
             async with connection.transaction():
                 try:
                     fresh, places = await self._advance(connection, reads)
-                    outcome = await self._process(connection, fresh, is_alone, dead_because)
+                    outcome = await self._process(connection, fresh, dead_because)
                 except TimeoutError:
                     # The other end is gone without a word: a ROLLBACK would wait for it as long again. That
                     # of the other connections may be, too; the retry shall not find out one by one.
@@ -411,19 +407,23 @@ class Consumer:
         message = self.parse(read.envelope, record)
         if message is None:
             return Outcome()
-        return await self.apply(connection, [Item(record, read.envelope, message)], is_alone=True)
+        items = [Item(record, read.envelope, message)]
+        try:
+            async with connection.transaction():
+                return await self.apply(connection, items)
+        except TryAgain:
+            return await self.apply(connection, items)
 
     async def _process(
         self,
         connection: Connection,
         reads: Sequence[Read],
-        is_alone: bool,
         dead_because: str | None,
     ) -> Outcome:
         items, dead = await self._sort_out(connection, reads, dead_because)
         outcome = Outcome()
         if items:
-            outcome = await self.apply(connection, items, is_alone=is_alone)
+            outcome = await self.apply(connection, items)
             if not outcome.results:
                 outcome.results = [Result(item.envelope, "ok") for item in items]
             if self.reads_events:
