@@ -1,5 +1,6 @@
-"""What a request is answered whose handler fails."""
+"""What a request is answered whose handler fails, and those that wait for what was just written."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -7,10 +8,10 @@ import asyncpg
 import pytest
 
 from contracts.errors import Unavailable
-from contracts.messages import Envelope, Reply, Request
+from contracts.messages import Envelope, Position, Reply, Request
 from runtime import clock
 from runtime.batches import Record
-from runtime.requests import RequestConsumer
+from runtime.requests import HandleBatch, RequestConsumer
 from runtime.service import Service
 from runtime.settings import Settings
 from runtime.testing.harness import MemoryBus
@@ -18,6 +19,26 @@ from runtime.testing.harness import MemoryBus
 
 class Question(Request):
     TYPE: ClassVar[str] = "test.question.v1"
+
+
+def _served(handle: HandleBatch) -> tuple[RequestConsumer, MemoryBus]:
+    consumer = RequestConsumer(handle, [Question])
+    service = Service("test", Settings(), consumers=[consumer])
+    service.bus = bus = MemoryBus()
+    return consumer, bus
+
+
+def _question(number: int, after: tuple[Position, ...] = ()) -> Record:
+    envelope = Envelope(
+        id=f"q{number}",
+        type=Question.TYPE,
+        source="test",
+        time=clock.now(),
+        project_id="p1",
+        reply_to="test.replies",
+        after=after,
+    )
+    return Record("t", 0, number, b"", Question().to_json(), tuple(envelope.to_headers()))
 
 
 @pytest.mark.parametrize(
@@ -35,20 +56,29 @@ async def test_only_what_is_wrong_with_us_is_answered_500(error: Exception, stat
     async def fail(_: Sequence[Any]) -> Sequence[Reply]:
         raise error
 
-    bus = MemoryBus()
-    consumer = RequestConsumer(fail, [Question])
-    service = Service("test", Settings(), consumers=[consumer])
-    service.bus = bus
-    envelope = Envelope(
-        id="q1",
-        type=Question.TYPE,
-        source="test",
-        time=clock.now(),
-        project_id="p1",
-        reply_to="test.replies",
-    )
-    await consumer.take(
-        [Record("t", 0, 0, b"", Question().to_json(), tuple(envelope.to_headers()))]
-    )
+    consumer, bus = _served(fail)
+    await consumer.take([_question(0)])
     reply = Reply.from_json(bus.sent[0].value)
     assert (reply.status, reply.retry_after_s is not None) == (status, status == 503)
+
+
+async def test_those_whom_one_write_lets_go_on_are_answered_as_one_batch() -> None:
+    batches: list[list[str]] = []
+
+    async def answer(asked: Sequence[Any]) -> Sequence[Reply]:
+        batches.append([envelope.id for envelope, _ in asked])
+        return [Reply() for _ in asked]
+
+    consumer, bus = _served(answer)
+    positions = consumer.host.positions
+    positions.owned({("ledger", 0): 7})
+    ahead, further = (Position("ledger", 0, 8),), (Position("ledger", 0, 9),)
+    await consumer.take(
+        [_question(0), _question(1, ahead), _question(2, ahead), _question(3, further)]
+    )
+    positions.applied({("ledger", 0): 8})
+    await asyncio.sleep(0.1)
+    positions.applied({("ledger", 0): 9})
+    await consumer.finish()
+    assert batches == [["q0"], ["q1", "q2"], ["q3"]]
+    assert [one.key for one in bus.sent] == ["q0", "q1", "q2", "q3"]

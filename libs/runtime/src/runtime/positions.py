@@ -12,6 +12,7 @@ Key = tuple[str, int]
 ReadStored = Callable[[Iterable[Key]], Awaitable[Mapping[Key, int]]]
 
 POLL_S = 0.01
+"""How often it is looked up how far other processes are: nobody here is told of it."""
 
 
 class Positions:
@@ -34,6 +35,7 @@ class Positions:
         """These partitions may be applied by another process now."""
         for key in keys:
             self._applied.pop(key, None)
+        self._wake()
 
     def applied(self, positions: Mapping[Key, int]) -> None:
         """A batch was committed."""
@@ -60,7 +62,7 @@ class Positions:
         try:
             async with asyncio.timeout(timeout_s):
                 while not await self._reached(wanted):
-                    await self._next_batch()
+                    await self._next_batch(wanted)
         except TimeoutError:
             message = "what was just written is not yet readable"
             raise Unavailable(message) from None
@@ -86,11 +88,14 @@ class Positions:
         # Those that were owned before that look: one that was taken away meanwhile is looked up next time.
         return self.has(p for p in wanted if p not in elsewhere)
 
-    async def _next_batch(self) -> None:
+    async def _next_batch(self, wanted: list[Position]) -> None:
+        if self.has(wanted):
+            return  # they became ours while we looked elsewhere
+        are_ours = all((p.service, p.partition) in self._applied for p in wanted)
         event = asyncio.Event()
         self._waiting[event] = None
         try:
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(None if are_ours else POLL_S):
                 await event.wait()
         except TimeoutError:
             return

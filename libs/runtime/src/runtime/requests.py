@@ -62,6 +62,8 @@ class RequestConsumer:
         self._done: dict[TopicPartition, int] = {}
         self._hints = batches.Hints()
         self._late: set[asyncio.Task[None]] = set()
+        self._ready: list[Asked] = []
+        """Of the late ones: what they waited for is here."""
 
     def bind(self, host: Host) -> None:
         """Attach to the service that runs it."""
@@ -124,7 +126,13 @@ class RequestConsumer:
             sends = self._send(asked[0], answer)
             self._tell([asked], [answer], self.host.settings.projection_wait_s)
         else:
-            sends = await self._answer([asked])
+            self._ready.append(asked)
+            # One batch of the replica lets many go on; the first of them answers them all.
+            await asyncio.sleep(0)
+            ready, self._ready = self._ready, []
+            if not ready:
+                return
+            sends = await self._answer(ready)
         await self.host.bus.send(sends)
 
     async def _answer(self, asked: Sequence[Asked]) -> list[Outgoing]:
