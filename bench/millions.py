@@ -36,13 +36,12 @@ async def measure(session: aiohttp.ClientSession, env: dict[str, str], count: in
     small, large = await project(session, env), await project(session, env)
     few = await _codes(small, (await make_codes(small, FEW))[0])
     started = time.perf_counter()
-    campaigns = [
-        (await make_codes(large, min(PER_CAMPAIGN, count - made)))[0]
-        for made in range(0, count, PER_CAMPAIGN)
-    ]
+    made = await asyncio.gather(
+        *(make_codes(large, min(PER_CAMPAIGN, count - n)) for n in range(0, count, PER_CAMPAIGN))
+    )
     took_s = time.perf_counter() - started
     print(f"{count} vouchers made and searchable in {took_s:.0f} s", flush=True)
-    many = [code for campaign in campaigns for code in await _codes(large, campaign)]
+    many = [code for campaign, _ in made for code in await _codes(large, campaign)]
     times: dict[Client, list[float]] = {small: [], large: []}
     rates: dict[Client, list[float]] = {small: [], large: []}
     for _ in range(TURNS):

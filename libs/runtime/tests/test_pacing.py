@@ -1,10 +1,14 @@
-"""Consumers of events rest between batches, unless they are behind or somebody waits for them."""
+"""How much consumers of events take at once, and how they rest between batches."""
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
 
 from contracts.messages import Position
-from runtime import limits
+from runtime import batches, inbox, limits
 from runtime.batches import Record
 from runtime.inbox import Consumer
 from runtime.positions import Positions
@@ -18,7 +22,7 @@ class Host:
     """What a consumer needs of its service when it does nothing."""
 
     name = "engine"
-    settings = Settings(event_batch_interval_s=LONG_S)
+    settings = Settings(event_batch_interval_s=LONG_S, retry_delay_s=0.0)
 
     def __init__(self) -> None:
         self.positions = Positions()
@@ -76,3 +80,41 @@ async def test_a_read_that_need_not_wait_disturbs_nobody() -> None:
     await host.positions.wait([WRITTEN], LONG_S)
     assert await rested(taking)
     taking.cancel()
+
+
+def test_what_was_fetched_is_cut_where_it_is_too_much_for_one_transaction() -> None:
+    half = b"x" * (limits.BATCH_BYTES_MAX // 2)
+    values = [half, half, b"x", half + half + b"x", None, b""]
+    fetched = [Record("a", 0, offset, None, value, ()) for offset, value in enumerate(values)]
+    parts = [[one.offset for one in part] for part in batches.parts(fetched)]
+    assert parts == [[0, 1], [2], [3], [4, 5]]
+
+
+class Slow(Consumer):
+    """A consumer that Postgres lets go only with a few records at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("projection", ())
+        self._host = Host()  # type: ignore[assignment]
+        self._most = most
+        self.now_s = 0.0
+        self.tried: list[list[int]] = []
+
+    async def _once(self, records: Sequence[Record], *, dead_because: str | None = None) -> None:
+        del dead_because
+        self.tried.append([one.offset for one in records])
+        if len(records) > self._most:
+            self.now_s += limits.BATCH_S_MAX + 1
+            raise asyncpg.InterfaceError("the underlying connection is closed")
+
+
+async def test_what_takes_too_long_at_once_is_taken_in_smaller_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Slow(most=3)
+    monkeypatch.setattr(inbox, "time", SimpleNamespace(monotonic=lambda: slow.now_s))
+    await slow.take(records(10))
+    sizes = [len(one) for one in slow.tried]
+    assert sizes == [10, 5, 2, 2, 2, 2, 2]
+    done = [offset for one in slow.tried if len(one) <= 3 for offset in one]
+    assert done == list(range(10)), "each once, in order"

@@ -196,13 +196,19 @@ class Consumer:
             await self.host.positions.rest(rest_s)
 
     async def take(self, records: Sequence[Record]) -> None:
-        """Handle the records; returns when they are committed, refused, or left to be fetched again."""
+        """Handle the records; returns when they are committed, refused, or left to be fetched again.
+
+        A fault that came after a long time may have come of it: half as many are tried from then on.
+        """
         conflicts = 0
         faults = 0
         records = self._moving(records)
+        size = len(records)
         while records:
+            part = records[:size]
+            started = time.monotonic()
             try:
-                await self._once(records)
+                await self._once(part)
             except _MissingEvent as error:
                 self._stand_still(error.missing)
                 records = self._before(records, error.missing)
@@ -212,6 +218,8 @@ class Consumer:
                 break
             except INFRASTRUCTURE_ERRORS as error:
                 faults += 1
+                if time.monotonic() - started > limits.BATCH_S_MAX:
+                    size = max(len(part) // 2, 1)
                 await self._pause(faults, "infrastructure", error)
             except TryAgain:
                 continue
@@ -228,7 +236,7 @@ class Consumer:
                 self._tell_failed(records, error)
                 break
             else:
-                return
+                records = records[size:]
         for record in records:
             if (record.topic, record.partition) not in self._standing_still:
                 await self._take_alone(record)

@@ -6,6 +6,13 @@ INTAKE_ELEMENTS_MAX = 1_000
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 """Largest record that is produced; a slice of generated codes is the largest event."""
 
+BATCH_BYTES_MAX = 512 * 1024
+"""Values of one transaction's records; a single one may be larger. A slice of 2,000 new codes has 40 kB and
+is 0.2 s of a projection's work: a backlog of them, taken whole, would outlast every time limit."""
+
+BATCH_S_MAX = 2.0
+"""A batch that fails after so long is not tried whole again."""
+
 RETRY_DELAY_S_MAX = 5.0
 """Longest pause between two tries while Postgres is away."""
 
