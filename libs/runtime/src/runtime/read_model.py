@@ -28,6 +28,7 @@ class Table:
         self.key = dict(key)
         self.columns = dict(columns)
         self.all_columns = {**self.key, **self.columns}
+        self.nothing: Row = dict.fromkeys(self.all_columns)
         self.select_sql = self._select()
         self.insert_sql = self._insert()
         self.upsert_sql = self._upsert()
@@ -91,10 +92,8 @@ class Rows:
 
     def put(self, table: Table, key: Key, row: Row) -> None:
         """Set the row; columns that are missing become NULL."""
-        full = {column: row.get(column) for column in table.columns}
-        unknown = row.keys() - table.all_columns.keys()
-        assert not unknown, f"{table.name} has no column {unknown}"
-        full.update(zip(table.key, key, strict=True))
+        assert row.keys() <= table.nothing.keys(), f"{table.name} has no column {row.keys()}"
+        full = {**table.nothing, **row, **dict(zip(table.key, key, strict=True))}
         self.known.setdefault(table.name, {})[key] = full
         self.changed.setdefault(table.name, set()).add(key)
 
