@@ -66,6 +66,11 @@ class Topics:
         for waiter in self._waiting.pop(topic, ()):
             _set(waiter)
 
+    def has(self, place: Place, offset: int) -> bool:
+        """Whether there is a record here that has become visible."""
+        stored = self.places[place]
+        return offset < len(stored) and stored[offset].visible_at <= self._time()
+
     def fetch(self, place: Place, offset: int, count: int) -> list[Record]:
         """Return records that have become visible."""
         found = self.places[place][offset : offset + count]
@@ -118,9 +123,11 @@ class Fetcher:
         records: list[Record] = []
         for place in sorted(self.assigned - self.paused):
             offset = self.next.get(place, 0)
-            found = self.topics.fetch(place, offset, count())
-            self.next[place] = offset + len(found)
-            records += found
+            # Mostly there is nothing: then nothing is drawn.
+            if self.topics.has(place, offset):
+                found = self.topics.fetch(place, offset, count())
+                self.next[place] = offset + len(found)
+                records += found
         return records
 
 

@@ -4,6 +4,7 @@ The faults of one kind do not depend on those of another, so that a kind, or one
 run and the rest stays as similar as it can: that is what shrinking needs.
 """
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Collection
@@ -21,6 +22,7 @@ RATES = {
     "sent_elsewhere": 0.1,
 }
 """How likely a fault is, each time it could happen."""
+RATE_MAX = 0.4
 NOT_FAULTS = {"send_arrived": 0.5, "batch_parted": 0.3}
 SLOW_S = 0.05
 SLOW_SHARES = (0.0, 0.3, 0.5)
@@ -46,6 +48,8 @@ class Chance:
         self._bytes = random.Random(f"{seed}/bytes")
         self.swarm = random.Random(f"{seed}/swarm").choice((0.3, 1.0, 2.0))
         self.batch = random.Random(f"{seed}/batch").choice(BATCHES)
+        self._due = {kind: self._next_of(kind, 0) for kind in RATES}
+        """The number of the chance of each kind that is taken next: drawn once a fault, not once a chance."""
         self.is_calm = False
         self._slow: dict[str, bool] = {}
         self._slow_share = random.Random(f"{seed}/slow").choice(SLOW_SHARES)
@@ -53,18 +57,22 @@ class Chance:
 
     def happens(self, kind: str) -> bool:
         """Whether a fault happens now."""
-        self._counts[kind] += 1
-        number = self._counts[kind]
-        drawn = self._drawn[kind].random()
         if kind in NOT_FAULTS:
-            return drawn < NOT_FAULTS[kind]
-        is_due = drawn < min(RATES[kind] * self.swarm, 0.4)
-        if not is_due or self.is_calm or kind not in self._kinds:
+            return self._drawn[kind].random() < NOT_FAULTS[kind]
+        number = self._counts[kind] = self._counts[kind] + 1
+        if number < self._due[kind]:
             return False
-        if (kind, number) in self._left_out:
+        self._due[kind] = self._next_of(kind, number)
+        if self.is_calm or kind not in self._kinds or (kind, number) in self._left_out:
             return False
         self.happened.append((kind, number))
         return True
+
+    def _next_of(self, kind: str, number: int) -> int:
+        """Return which chance is taken next, as if each were drawn by itself with the kind's rate."""
+        rate = min(RATES[kind] * self.swarm, RATE_MAX)
+        missed = math.log(1.0 - self._drawn[kind].random()) / math.log(1.0 - rate)
+        return number + 1 + int(missed)
 
     def delay(self, what: str = "") -> float:
         """Return how long a step takes: mostly a millisecond, now and then much longer.
@@ -84,7 +92,7 @@ class Chance:
 
     def number(self, below: int) -> int:
         """Return a number."""
-        return self._delays.randrange(below)
+        return int(self._delays.random() * below)
 
     def random_bytes(self, count: int) -> bytes:
         """Return what ids are made of."""

@@ -72,7 +72,7 @@ ANSWER_S = 2.0
 ANSWER_S_MAX = 16.0
 """A caller asks again after so long, each time after twice as long."""
 REPLIES = topic_names.GATEWAY_REPLIES
-POLL_S = 0.05
+POLL_S = 0.25
 """Who waits for a read model looks after so long; the real ones look so often that it is most of a run."""
 RELAY_EVENTS_MAX = 8
 """A relay that dies in a batch sends all of it again: of a large one, with faults like here, for ever."""
