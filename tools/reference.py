@@ -1,7 +1,8 @@
 """``python -m tools.reference``: docs/errors.md and docs/limits.md, made from the code.
 
-Errors are the classes of the ``DomainError`` family, the engine's refusals, and every error body that
-is written out; limits are the constants of every ``limits.py``, with the text that stands under them.
+Errors are the classes of the ``DomainError`` and ``Unavailable`` families, the engine's refusals, and every
+error body that is written out; limits are the constants of every ``limits.py``, with the text that stands
+under them.
 """
 
 import ast
@@ -79,11 +80,12 @@ def _sources() -> Iterator[Path]:
         yield from sorted(ROOT.glob(pattern))
 
 
+FAMILIES = {"DomainError", "Unavailable"}
 Classes = Mapping[str, tuple[Path, ast.ClassDef]]
 
 
 def _is_error(name: str, classes: Classes) -> bool:
-    if name == "DomainError":
+    if name in FAMILIES:
         return True
     if name not in classes:
         return False
@@ -97,7 +99,7 @@ def _class_error(name: str, classes: Classes) -> Told | None:
     is_told_by_instances = any(
         isinstance(one, ast.FunctionDef) and one.name == "body" for one in node.body
     )
-    if name == "DomainError" or is_told_by_instances:
+    if name == "DomainError" or (is_told_by_instances and name not in FAMILIES):
         return None
     return Told(
         str(_attribute(name, "key", classes)),

@@ -4,9 +4,10 @@ The server's files are put on a small file system of their own for the time of t
 filled to the last byte. Of Postgres that is where its tables are: without room for its log it stops itself,
 which is R26, and starts when there is room again.
 
-Two faults made by hand are not noticed here, because something else makes up for each: a full disk that is
-taken for a fault of the message (no room for a dead letter either, so the records are fetched again), and a
-relay that does not wait for the broker (the client library sends again for longer than the disk is full).
+A consumer that only tries again, and tells nobody, fails the first test. Two other faults made by hand are
+not noticed, because something else makes up for each: a full disk that is taken for a fault of the message
+(no room for a dead letter either, so the records are fetched again), and a relay that does not wait for the
+broker (the client library sends again for longer than the disk is full).
 """
 
 import contextlib
@@ -125,6 +126,16 @@ def _done_since(load: Load, instant: float) -> bool:
     return any(call.began > instant for call in load.journal.of("redeem", "ok"))
 
 
+def _is_told(writer: Api, code: str) -> bool:
+    """A writer is told what is wrong, and when to come again, before its time is up."""
+    answer = writer.redeem(code)
+    if answer.key != "storage_full":
+        return False
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) > 0
+    return True
+
+
 def _goes_on(load: Load) -> float:
     """Return how long it took from now until a redemption that began later went through."""
     freed = time.monotonic()
@@ -144,13 +155,14 @@ def _writes_stop_and_reads_go_on(load: Load, reader: Api, code: str) -> None:
 
 def test_r29_no_room_for_tables(system: System) -> None:
     reader = system.project()
-    code = reader.voucher(quantity=3)
+    code, spare = reader.voucher(quantity=3), reader.voucher()
     data = Path(rows(system, "SHOW data_directory")[0]["data_directory"])
     with _small_disk(system, data / "base", lambda _: _stop_postgres(data)) as disk:
         load = Load(system.project(), Journal("R29-postgres", SEED), SEED)
         with load:
             load.wait_for_calls(20)
             disk.fill()
+            wait_until(lambda: _is_told(reader, spare), "a writer is told", RECOVERED_S)
             _writes_stop_and_reads_go_on(load, reader, code)
             disk.free()
             took_s = _goes_on(load)

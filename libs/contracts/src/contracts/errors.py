@@ -144,9 +144,29 @@ class IdempotencyKeyReused(DomainError):
 class Unavailable(Exception):
     """The request cannot be served now and may be repeated as it is: 503 with Retry-After."""
 
+    status: ClassVar[int] = 503
+    key: ClassVar[str] = "service_unavailable"
+    message: ClassVar[str] = "Service temporarily unavailable"
+
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+    def body(self) -> ErrorBody:
+        """Return the answer that the client gets."""
+        return ErrorBody(
+            code=self.status, key=self.key, message=self.message, details=str(self) or None
+        )
+
+
+class StorageFull(Unavailable):
+    """There is no room left to store anything; the request has its effect when there is.
+
+    Repeated with its key it finds its answer then. What is stored can be read meanwhile.
+    """
+
+    key = "storage_full"
+    message = "No storage left"
 
 
 JsonObject = dict[str, Any]

@@ -146,6 +146,10 @@ class CommandConsumer(_Writer):
             return self._reply(read.envelope, Reply(status=500, error=error))
         return self._reply(read.envelope, _refusal(InvalidPayload("unknown command")))
 
+    def put_off(self, read: Read, error: Unavailable) -> list[Outgoing]:
+        """Tell the caller that its command waits; it is handled all the same when it can be."""
+        return self._reply(read.envelope, unavailable(error)) if read.envelope is not None else []
+
     async def apply(self, connection: Connection, items: Sequence[Item]) -> Outcome:
         """Handle a batch of commands."""
         known = await self._known_replies(connection, items)
@@ -557,13 +561,8 @@ def _refusal(error: DomainError) -> Reply:
 
 def unavailable(error: Unavailable) -> Reply:
     """Return the reply of a request that may be repeated as it is."""
-    body = ErrorBody(
-        code=503,
-        key="service_unavailable",
-        message="Service temporarily unavailable",
-        details=str(error),
-    )
-    return Reply(status=503, error=body, retry_after_s=error.retry_after_s)
+    body = error.body()
+    return Reply(status=body.code, error=body, retry_after_s=error.retry_after_s)
 
 
 def result_of(request: Envelope, reply: Reply) -> Result:

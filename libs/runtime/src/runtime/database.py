@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import orjson
 
+from contracts.errors import StorageFull, Unavailable
 from runtime import limits, secrets
 from runtime.settings import Settings
 
@@ -47,6 +48,14 @@ def is_passing(error: BaseException) -> bool:
     What asyncpg raises for an argument of the wrong type is an InterfaceError too, and ours.
     """
     return isinstance(error, INFRASTRUCTURE_ERRORS) and not isinstance(error, ValueError)
+
+
+def unavailable_by(error: BaseException) -> Unavailable:
+    """Return what a caller is told of a fault of the infrastructure."""
+    if isinstance(error, asyncpg.DiskFullError):
+        told = "nothing can be written; repeat the request when there is room again"
+        return StorageFull(told, retry_after_s=limits.STORAGE_FULL_RETRY_S)
+    return Unavailable("a part of the system cannot be reached")
 
 
 STATEMENTS_OF_A_CONNECTION = 50_000

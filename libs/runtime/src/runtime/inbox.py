@@ -14,19 +14,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import asyncpg
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from contracts import topics
-from contracts.errors import DomainError
+from contracts.errors import DomainError, Unavailable
 from contracts.messages import Envelope
 from runtime import batches, clock, limits, log, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Bus, Outgoing
 from runtime.crash_points import crash_point
-from runtime.database import CONTENTION_ERRORS, INFRASTRUCTURE_ERRORS, Connection, Pool, is_passing
+from runtime.database import (
+    CONTENTION_ERRORS,
+    INFRASTRUCTURE_ERRORS,
+    Connection,
+    Pool,
+    is_passing,
+    unavailable_by,
+)
 from runtime.positions import Positions
 from runtime.settings import Settings
 
@@ -182,6 +190,11 @@ class Consumer:
         del read, reason
         return []
 
+    def put_off(self, read: Read, error: Unavailable) -> list[Outgoing]:
+        """Return what to tell whoever waits for a record that is tried again until there is room."""
+        del read, error
+        return []
+
     # -- taking batches -------------------------------------------------------------------------
 
     async def take_paced(self, records: Sequence[Record]) -> None:
@@ -216,6 +229,9 @@ class Consumer:
                 # Also what asyncpg raises, as an InterfaceError, for an argument of the wrong type.
                 self._tell_failed(records, error)
                 break
+            except asyncpg.DiskFullError as error:
+                await self._put_off(records, error)
+                return
             except INFRASTRUCTURE_ERRORS as error:
                 faults += 1
                 if time.monotonic() - started > limits.BATCH_S_MAX:
@@ -288,6 +304,23 @@ class Consumer:
                 await self._pause(faults, "infrastructure", error)
             else:
                 return
+
+    async def _put_off(self, records: Sequence[Record], error: asyncpg.DiskFullError) -> None:
+        """Let nobody wait for room on a disk, which may take hours; those that come meanwhile neither."""
+        logger.error("storage_full", consumer=self.name, records=len(records), error=repr(error))
+        metrics.RETRIES.labels(self.name, "infrastructure").inc()
+        told = unavailable_by(error)
+        reads = [self.read(record) for record in records]
+        await self.host.bus.send([one for read in reads for one in self.put_off(read, told)])
+        await asyncio.sleep(limits.STORAGE_FULL_PAUSE_S)
+        for record in reversed(records):
+            self._seek((record.topic, record.partition), record.offset)
+
+    def _seek(self, place: Place, offset: int) -> None:
+        if self._kafka is not None:
+            partition = TopicPartition(self.host.settings.topic_prefix + place[0], place[1])
+            with contextlib.suppress(KafkaError):  # taken away meanwhile: its new owner seeks
+                self._kafka.seek(partition, offset)
 
     def _tell_failed(self, records: Sequence[Record], error: Exception) -> None:
         named = [correlation_id(self.read(one).envelope) for one in records[:CORRELATION_IDS_MAX]]
@@ -644,10 +677,7 @@ class Consumer:
             self._done[topic, number] = row["next_offset"]
             self._applied[topic, number] = row["position"]
             positions[topic.partition(".")[0], number] = row["position"]
-            if self._kafka is not None:
-                partition = TopicPartition(self.host.settings.topic_prefix + topic, number)
-                with contextlib.suppress(KafkaError):  # taken away meanwhile: its new owner seeks
-                    self._kafka.seek(partition, row["next_offset"])
+            self._seek((topic, number), row["next_offset"])
         if self.feeds_read_models:
             self.host.positions.owned(positions)
 

@@ -16,6 +16,12 @@ BATCH_S_MAX = 2.0
 RETRY_DELAY_S_MAX = 5.0
 """Longest pause between two tries while Postgres is away."""
 
+STORAGE_FULL_PAUSE_S = 1.0
+"""Between two tries to store something where there is no room."""
+
+STORAGE_FULL_RETRY_S = 10
+"""What a caller is told to wait before it repeats a request, when there is no room for its effect."""
+
 CONTENTION_RETRIES_MAX = 5
 """How often a whole batch is tried again after a conflict before it is taken apart."""
 

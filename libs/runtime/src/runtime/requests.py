@@ -17,7 +17,7 @@ from runtime import batches, metrics
 from runtime.batches import Place, Record, Standing
 from runtime.bus import Outgoing, answer_envelope, forward_envelope, outgoing
 from runtime.consumer import parse_body, result_of, unavailable
-from runtime.database import INFRASTRUCTURE_ERRORS, is_passing
+from runtime.database import INFRASTRUCTURE_ERRORS, is_passing, unavailable_by
 from runtime.inbox import (
     CORRELATION_IDS_MAX,
     Host,
@@ -121,7 +121,7 @@ class RequestConsumer:
         try:
             await self.host.positions.wait(asked[0].after, self.host.settings.projection_wait_s)
         except (Unavailable, *INFRASTRUCTURE_ERRORS) as error:
-            known = error if isinstance(error, Unavailable) else Unavailable(str(error))
+            known = error if isinstance(error, Unavailable) else unavailable_by(error)
             answer = unavailable(known)
             sends = self._send(asked[0], answer)
             self._tell([asked], [answer], self.host.settings.projection_wait_s)
@@ -167,7 +167,7 @@ class RequestConsumer:
             return unavailable(error)
         except Exception as error:
             if is_passing(error):
-                return unavailable(Unavailable(str(error)))
+                return unavailable(unavailable_by(error))
             logger.exception("request_failed", correlation_id=asked[0].correlation_id)
             error_body = ErrorBody(code=500, key="internal_error", message="Internal error")
             return Reply(status=500, error=error_body)

@@ -82,6 +82,8 @@ class Service:
         self.relay: Relay | None = None
         self.health_port = 0
         """Where health and metrics are served, once it has started."""
+        self.is_behind_checkout = False
+        """Nobody at a checkout waits for it: it yields the processor to those that price, redeem and answer."""
         self.is_ready = False
         self._waits_for = "starting or stopping"
         self.caught_up = asyncio.Event()
@@ -154,6 +156,9 @@ class Service:
         self._spawn(self._supervise(_clean_idempotency_records))
         self._spawn(_every(limits.METRICS_SAMPLE_S, Sampler(self).look))
         await self._serve_health()
+        if self.is_behind_checkout:
+            # Not sooner: starting takes long where processors are short, and nobody else does its work.
+            os.nice(limits.NICENESS_BEHIND_CHECKOUT)
         await self._catch_up()
         if self.http is not None:
             await self._serve_http()
@@ -426,13 +431,8 @@ async def serve(service: Service) -> None:
 
 
 def run(service: Service, *, is_behind_checkout: bool = False) -> None:
-    """Run the service in this process, and end the process with it.
-
-    ``is_behind_checkout``: nobody at a checkout waits for it, so where processors are short it yields to the
-    services that price, redeem and answer.
-    """
-    if is_behind_checkout:
-        os.nice(limits.NICENESS_BEHIND_CHECKOUT)
+    """Run the service in this process, and end the process with it."""
+    service.is_behind_checkout = is_behind_checkout
     uvloop.run(serve(service))
     # Everything is closed. Taking the interpreter apart would cost one to three more seconds on a busy
     # machine, in which a supervisor waits and the next process does not start.

@@ -47,7 +47,7 @@ from gateway.body import read as read_fields
 from gateway.forms import parse_form
 from gateway.query import NO_QUERY, Listing, Query
 from runtime import ids
-from runtime.database import INFRASTRUCTURE_ERRORS
+from runtime.database import INFRASTRUCTURE_ERRORS, unavailable_by
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -644,11 +644,12 @@ def _error_answer(error: Exception, request: _Request) -> Answer:
     retry_after_s: int | None = getattr(error, "retry_after_s", None)
     if isinstance(error, INFRASTRUCTURE_ERRORS):
         logger.warning("unavailable", correlation_id=request.id, error=repr(error))
-        error, retry_after_s = Unavailable("a part of the system cannot be reached"), 1
-    if isinstance(error, Unavailable):
-        told = UNAVAILABLE.model_copy(update={"details": str(error)})
-    elif isinstance(error, ApiError):
+        error = unavailable_by(error)
+        retry_after_s = error.retry_after_s
+    if isinstance(error, ApiError):
         told = error.error
+    elif isinstance(error, Unavailable):
+        told = error.body()
     elif isinstance(error, DomainError):
         told = error.body()
         headers.extend(getattr(error, "headers", ()))
@@ -668,11 +669,6 @@ def _error_answer(error: Exception, request: _Request) -> Answer:
     )
     shown = told.model_dump(exclude_none=True) | {"request_id": request.id}
     return Answer(told.code, shown)
-
-
-UNAVAILABLE = ErrorBody(
-    code=503, key="service_unavailable", message="Service temporarily unavailable"
-)
 
 
 def _encode(answer: Answer) -> Answer:
