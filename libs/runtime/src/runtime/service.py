@@ -83,7 +83,7 @@ class Service:
         self.health_port = 0
         """Where health and metrics are served, once it has started."""
         self.is_behind_checkout = False
-        """Nobody at a checkout waits for it: it yields the processor to those that price, redeem and answer."""
+        """Nobody at a checkout waits for it: it yields to the services that price, redeem and answer."""
         self.is_ready = False
         self._waits_for = "starting or stopping"
         self.caught_up = asyncio.Event()
