@@ -1,13 +1,17 @@
 """The consumer wrapper on a real Postgres."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import counter_service as counter
 import pytest
 import pytest_asyncio
 from counter_service import Broken, Count, Counted, Fail, Note
 
-from runtime import inbox
+from contracts.messages import Envelope
+from runtime import clock, inbox
+from runtime.batches import Record
 from runtime.consumer import Handler, ReactionConsumer
 from runtime.settings import Settings
 from runtime.testing import Harness
@@ -89,6 +93,32 @@ async def test_a_refusal_undoes_what_its_handler_wrote(harness: Harness) -> None
     )
     assert [r.status for r in replies if r] == [200, 400, 200]
     assert [row["name"] for row in await harness.rows("notes")] == ["a", "c"]
+
+
+async def test_a_partition_that_is_new_begins_beside_one_that_is_known(harness: Harness) -> None:
+    """Its offset is stored on another connection, which must not wait for the one that has the batch."""
+    await harness.command("p1", Count(name="a", by=1))
+    commands: Any = next(one for one in harness.service.consumers if one.name == "commands")
+    known = await harness.rows("consumer_offsets")
+    at = {(row["topic"], row["partition"]): row["next_offset"] for row in known}
+    (topic, partition), offset = next(one for one in at.items() if one[0][0] in commands.topics)
+    told = [(partition, offset), (partition + 1, 0)]
+    async with asyncio.timeout(5):
+        await commands.take([_count(topic, place, at) for place, at in told])
+    await harness.refresh()
+    assert harness.appended == [Counted(name="a", by=1)] * 3
+
+
+def _count(topic: str, partition: int, offset: int) -> Record:
+    envelope = Envelope(
+        id=f"{partition}-{offset}",
+        type=Count.TYPE,
+        source="test",
+        time=clock.now(),
+        project_id="p1",
+    )
+    value = Count(name="a", by=1).to_json()
+    return Record(topic, partition, offset, b"", value, tuple(envelope.to_headers()))
 
 
 async def test_a_refusal_may_be_recorded(harness: Harness) -> None:

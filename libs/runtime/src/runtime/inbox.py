@@ -604,7 +604,8 @@ class Consumer:
         stored = {(row["topic"], row["partition"]): row for row in rows}
         if len(stored) < len(places):
             async with self.host.pool.acquire() as other:
-                await self._ensure_offsets(other, set(places))
+                # Those alone: this transaction holds the others, and would be waited for.
+                await self._ensure_offsets(other, places.keys() - stored.keys())
             raise TryAgain
         self._check_gaps(places, stored)
         return self._fresh(reads, stored), places
