@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 STACK := PYTHONPATH=deploy/local $(PYTHON) -m tessera_stack
 PACKAGES := $(wildcard libs/*) $(wildcard services/*)
 SERVICE ?=
-BECAUSE ?=
+export BECAUSE ?=
 TO ?=
 FROM ?=
 MAKEFLAGS += --no-print-directory
@@ -81,7 +81,7 @@ replay-dead-letters: install ## Handle dead letters again, in order (SERVICE=…
 
 .PHONY: discard-dead-letters
 discard-dead-letters: install ## Give up what a replay cannot handle (BECAUSE=… SERVICE=…)
-	@$(STACK) run -- runtime.admin discard-dead-letters --because "$(BECAUSE)" $(SERVICE)
+	@$(STACK) run -- runtime.admin discard-dead-letters --because "$$BECAUSE" $(SERVICE)
 
 .PHONY: bench
 bench: install ## Measure the running system; writes .local/bench.json

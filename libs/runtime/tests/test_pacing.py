@@ -86,7 +86,11 @@ def test_what_was_fetched_is_cut_where_it_is_too_much_for_one_transaction() -> N
     half = b"x" * (limits.BATCH_BYTES_MAX // 2)
     values = [half, half, b"x", half + half + b"x", None, b""]
     fetched = [Record("a", 0, offset, None, value, ()) for offset, value in enumerate(values)]
-    parts = [[one.offset for one in part] for part in batches.parts(fetched)]
+    parts = []
+    while fetched:
+        part = batches.beginning(fetched, 3)
+        parts.append([one.offset for one in part])
+        fetched = fetched[len(part) :]
     assert parts == [[0, 1], [2], [3], [4, 5]]
 
 
@@ -118,3 +122,23 @@ async def test_what_takes_too_long_at_once_is_taken_in_smaller_parts(
     assert sizes == [10, 5, 2, 2, 2, 2, 2]
     done = [offset for one in slow.tried if len(one) <= 3 for offset in one]
     assert done == list(range(10)), "each once, in order"
+
+
+class Behind(Slow):
+    """A consumer that was set back: Postgres' offset is not where what it fetched begins."""
+
+    async def _once(self, records: Sequence[Record], *, dead_because: str | None = None) -> None:
+        del dead_because
+        self.tried.append([one.offset for one in records])
+        raise inbox._Gap
+
+    async def seek_to_stored(self, places: set[batches.Place]) -> None:
+        """Nothing."""
+
+
+async def test_after_a_gap_nothing_more_of_what_was_fetched_is_tried() -> None:
+    """The later parts would each be a gap of their own, and none be seen twice, which says it is for good."""
+    behind = Behind(most=0)
+    value = b"x" * limits.BATCH_BYTES_MAX
+    await behind.take([one._replace(value=value) for one in records(3)])
+    assert behind.tried == [[0]]

@@ -5,7 +5,7 @@ them alone; offsets are Postgres' business (:mod:`runtime.inbox`), so nothing is
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -104,34 +104,33 @@ def subscribe(
     )
 
     async def handle(raws: Any) -> None:
-        records = [
-            Record(
-                raw.topic.removeprefix(prefix),
-                raw.partition,
-                raw.offset,
-                raw.key,
-                raw.value,
-                raw.headers,
-            )
-            for raw in raws
-        ]
-        for part in parts(records):
-            await take(part)
+        await take(
+            [
+                Record(
+                    raw.topic.removeprefix(prefix),
+                    raw.partition,
+                    raw.offset,
+                    raw.key,
+                    raw.value,
+                    raw.headers,
+                )
+                for raw in raws
+            ]
+        )
 
     subscriber(handle)
     subscriber.__class__ = _Prompt
     return subscriber
 
 
-def parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Cut what was fetched into transactions of at most ``BATCH_BYTES_MAX``."""
-    first, size = 0, 0
-    for index, record in enumerate(records):
+def beginning(records: Sequence[Record], count: int) -> Sequence[Record]:
+    """Return the first ``count`` records, or fewer (but one) where they have more than ``BATCH_BYTES_MAX``."""
+    size = 0
+    for index, record in enumerate(records[:count]):
         size += len(record.value or b"")
-        if size > limits.BATCH_BYTES_MAX and index > first:
-            yield records[first:index]
-            first, size = index, len(record.value or b"")
-    yield records[first:]
+        if size > limits.BATCH_BYTES_MAX and index:
+            return records[:index]
+    return records[:count]
 
 
 def _instance(settings: Settings, group: str) -> str | None:

@@ -218,7 +218,7 @@ class Consumer:
         records = self._moving(records)
         size = len(records)
         while records:
-            part = records[:size]
+            part = batches.beginning(records, size)
             started = time.monotonic()
             try:
                 await self._once(part)
@@ -252,7 +252,7 @@ class Consumer:
                 self._tell_failed(records, error)
                 break
             else:
-                records = records[size:]
+                records = records[len(part) :]
         for record in records:
             if (record.topic, record.partition) not in self._standing_still:
                 await self._take_alone(record)

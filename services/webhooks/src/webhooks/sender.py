@@ -132,11 +132,14 @@ class Sender:
                 if not in_flight:
                     return
                 done, in_flight = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                failed = [error for task in done if (error := task.exception()) is not None]
+                if failed:
+                    raise failed[0]
         finally:
             for task in in_flight:
                 task.cancel()
+            # Waited for, so that none of their errors is one that nobody looked at.
+            await asyncio.gather(*in_flight, return_exceptions=True)
 
     async def _take(self, lane: Lane, count: int) -> list[tuple[Receiver, Delivery]]:
         now = clock.now()
