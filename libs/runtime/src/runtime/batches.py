@@ -124,7 +124,7 @@ def subscribe(
 
 
 def beginning(records: Sequence[Record], count: int) -> Sequence[Record]:
-    """Return the first ``count`` records, or fewer (but one) where they have more than ``BATCH_BYTES_MAX``."""
+    """Return the first ``count`` records; fewer, but one, where they have more than ``BATCH_BYTES_MAX``."""
     size = 0
     for index, record in enumerate(records[:count]):
         size += len(record.value or b"")
