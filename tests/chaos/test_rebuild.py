@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from contracts import topics
-from runtime import admin
+from runtime import admin, read_model
 from runtime.consumer import ProjectionConsumer
 from runtime.settings import Settings
 from tests.chaos.kit import produce, report, rows, say
@@ -99,7 +99,7 @@ async def _rebuild(system: System) -> tuple[float, int]:
     targets = await connection.fetch(
         "SELECT topic, partition, position FROM consumer_offsets WHERE consumer = $1", consumer.name
     )
-    await admin.forget(connection, consumer)
+    await read_model.set_back(connection, consumer.projection, consumer.name)
     started = time.monotonic()
     async with asyncio.timeout(REBUILD_S_MAX):
         await admin.until_reached(connection, consumer.name, targets)
