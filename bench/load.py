@@ -47,6 +47,10 @@ def stack(code: str, number: int) -> Json:
     }
 
 
+CODES_PER_LOOK_S = 200_000
+"""Of a million codes it is looked every five seconds whether they are there: looking costs, too."""
+
+
 async def make_codes(client: Client, count: int) -> tuple[str, float]:
     """Create a campaign of codes; returns its id and the codes per second until all are listed."""
     body = {
@@ -69,7 +73,7 @@ async def make_codes(client: Client, count: int) -> tuple[str, float]:
             listed = await client.must("GET", f"/v1/vouchers?campaign_id={campaign['id']}&limit=1")
             if listed["total"] == count:
                 return campaign["id"], count / (time.perf_counter() - started)
-        await asyncio.sleep(count / 200_000)
+        await asyncio.sleep(max(0.1, count / CODES_PER_LOOK_S))
 
 
 async def one_at_a_time(client: Client, path: str, codes: list[str], rounds: int) -> list[float]:

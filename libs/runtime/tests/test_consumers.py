@@ -9,12 +9,11 @@ import pytest
 import pytest_asyncio
 from counter_service import Broken, Count, Counted, Fail, Note
 
-from contracts.messages import Envelope
-from runtime import clock, inbox
-from runtime.batches import Record
+from runtime import inbox
 from runtime.consumer import Handler, ReactionConsumer
 from runtime.settings import Settings
 from runtime.testing import Harness
+from runtime.testing.records import record_of
 
 pytestmark = pytest.mark.integration
 
@@ -102,23 +101,13 @@ async def test_a_partition_that_is_new_begins_beside_one_that_is_known(harness: 
     known = await harness.rows("consumer_offsets")
     at = {(row["topic"], row["partition"]): row["next_offset"] for row in known}
     (topic, partition), offset = next(one for one in at.items() if one[0][0] in commands.topics)
-    told = [(partition, offset), (partition + 1, 0)]
+    command = Count(name="a", by=1)
+    known_one = record_of(command, (topic, partition), offset, message_id="m1", reply_to="")
+    new_one = record_of(command, (topic, partition + 1), 0, message_id="m2", reply_to="")
     async with asyncio.timeout(5):
-        await commands.take([_count(topic, place, at) for place, at in told])
+        await commands.take([known_one, new_one])
     await harness.refresh()
     assert harness.appended == [Counted(name="a", by=1)] * 3
-
-
-def _count(topic: str, partition: int, offset: int) -> Record:
-    envelope = Envelope(
-        id=f"{partition}-{offset}",
-        type=Count.TYPE,
-        source="test",
-        time=clock.now(),
-        project_id="p1",
-    )
-    value = Count(name="a", by=1).to_json()
-    return Record(topic, partition, offset, b"", value, tuple(envelope.to_headers()))
 
 
 async def test_a_refusal_may_be_recorded(harness: Harness) -> None:

@@ -9,25 +9,18 @@ import counter_service as counter
 import pytest
 from counter_service import Count
 
-from contracts.messages import Envelope, Reply
-from runtime import clock, limits
+from contracts.messages import Reply
+from runtime import limits
 from runtime.batches import Record
 from runtime.inbox import Consumer
 from runtime.settings import Settings
 from runtime.testing.harness import MemoryBus
+from runtime.testing.records import record_of
 
 
 def _command(number: int, partition: int) -> Record:
-    envelope = Envelope(
-        id=f"c{number}",
-        type=Count.TYPE,
-        source="test",
-        time=clock.now(),
-        project_id="p1",
-        reply_to="test.replies",
-    )
-    value = Count(name="a", by=1).to_json()
-    return Record("catalog.commands", partition, number, b"", value, tuple(envelope.to_headers()))
+    place = ("catalog.commands", partition)
+    return record_of(Count(name="a", by=1), place, number, message_id=f"c{number}")
 
 
 async def test_callers_are_told_and_their_commands_are_fetched_again(

@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 
 from contracts.errors import Unavailable
-from contracts.messages import Envelope, Position, Reply, Request
-from runtime import clock
+from contracts.messages import Position, Reply, Request
 from runtime.batches import Record
 from runtime.requests import HandleBatch, RequestConsumer
 from runtime.service import Service
 from runtime.settings import Settings
 from runtime.testing.harness import MemoryBus
+from runtime.testing.records import record_of
 
 
 class Question(Request):
@@ -29,16 +29,7 @@ def _served(handle: HandleBatch) -> tuple[RequestConsumer, MemoryBus]:
 
 
 def _question(number: int, after: tuple[Position, ...] = ()) -> Record:
-    envelope = Envelope(
-        id=f"q{number}",
-        type=Question.TYPE,
-        source="test",
-        time=clock.now(),
-        project_id="p1",
-        reply_to="test.replies",
-        after=after,
-    )
-    return Record("t", 0, number, b"", Question().to_json(), tuple(envelope.to_headers()))
+    return record_of(Question(), ("t", 0), number, message_id=f"q{number}", after=after)
 
 
 @pytest.mark.parametrize(

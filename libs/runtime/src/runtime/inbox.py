@@ -230,7 +230,7 @@ class Consumer:
                 self._tell_failed(records, error)
                 break
             except asyncpg.DiskFullError as error:
-                await self._put_off(records, error)
+                await self._wait_for_room(records, error)
                 return
             except INFRASTRUCTURE_ERRORS as error:
                 faults += 1
@@ -305,7 +305,7 @@ class Consumer:
             else:
                 return
 
-    async def _put_off(self, records: Sequence[Record], error: asyncpg.DiskFullError) -> None:
+    async def _wait_for_room(self, records: Sequence[Record], error: asyncpg.DiskFullError) -> None:
         """Let nobody wait for room on a disk, which may take hours; those that come meanwhile neither."""
         logger.error("storage_full", consumer=self.name, records=len(records), error=repr(error))
         metrics.RETRIES.labels(self.name, "infrastructure").inc()
@@ -313,8 +313,9 @@ class Consumer:
         reads = [self.read(record) for record in records]
         await self.host.bus.send([one for read in reads for one in self.put_off(read, told)])
         await asyncio.sleep(limits.STORAGE_FULL_PAUSE_S)
-        for record in reversed(records):
-            self._seek((record.topic, record.partition), record.offset)
+        first = {(one.topic, one.partition): one.offset for one in reversed(records)}
+        for place, offset in first.items():
+            self._seek(place, offset)
 
     def _seek(self, place: Place, offset: int) -> None:
         if self._kafka is not None:

@@ -92,7 +92,8 @@ class Rows:
 
     def put(self, table: Table, key: Key, row: Row) -> None:
         """Set the row; columns that are missing become NULL."""
-        assert row.keys() <= table.nothing.keys(), f"{table.name} has no column {row.keys()}"
+        columns = table.nothing.keys()
+        assert row.keys() <= columns, f"{table.name} has no column {row.keys() - columns}"
         full = {**table.nothing, **row, **dict(zip(table.key, key, strict=True))}
         self.known.setdefault(table.name, {})[key] = full
         self.changed.setdefault(table.name, set()).add(key)

@@ -641,16 +641,13 @@ def _fingerprint(request: _Request, body: JsonObject) -> str:
 
 def _error_answer(error: Exception, request: _Request) -> Answer:
     headers = request.headers_out
-    retry_after_s: int | None = getattr(error, "retry_after_s", None)
     if isinstance(error, INFRASTRUCTURE_ERRORS):
         logger.warning("unavailable", correlation_id=request.id, error=repr(error))
         error = unavailable_by(error)
-        retry_after_s = error.retry_after_s
+    retry_after_s: int | None = getattr(error, "retry_after_s", None)
     if isinstance(error, ApiError):
         told = error.error
-    elif isinstance(error, Unavailable):
-        told = error.body()
-    elif isinstance(error, DomainError):
+    elif isinstance(error, Unavailable | DomainError):
         told = error.body()
         headers.extend(getattr(error, "headers", ()))
     else:
